@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * data_write.c - WRITE. The payload lies on a page boundary of the worker's buffer (worker.c), so
+ * the store writes it from there.
+ *
+ * Write-backs of the kernel's cache leave the times alone: the kernel owns them and sends them in a
+ * SETATTR of their own, which may overtake the data. Those that a delivery asks for set them, for
+ * then the SETATTR comes much later, and the name that the file gets is committed before.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "fs.h"
+
+struct parked {
+	uint64_t unique;
+	uint32_t size;
+};
+
+static void reply_written(uint64_t unique, uint32_t size)
+{
+	struct fuse_write_out out = { .size = size };
+
+	wire_reply_data(unique, &out, sizeof(out));
+}
+
+static void committed(void *arg, int result)
+{
+	struct parked *p = arg;
+
+	if (result < 0)
+		wire_reply_error(p->unique, result);
+	else
+		reply_written(p->unique, p->size);
+	free(p);
+}
+
+/* O_SYNC and O_DSYNC without the page cache: durable before the answer. */
+static void commit_then_reply(uint64_t ino, uint64_t unique, uint32_t size)
+{
+	struct parked *p = malloc(sizeof(*p));
+
+	if (!p) {
+		wire_reply_error(unique, -ENOMEM);
+		return;
+	}
+	*p = (struct parked){ .unique = unique, .size = size };
+	store_commit_start(fs.store, &ino, 1, 0, committed, p);
+}
+
+static unsigned flags_of(const struct request *r, const struct fuse_write_in *in)
+{
+	unsigned flags = 0;
+
+	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
+		flags |= STORE_WRITE_KILL_SUID;
+	if (in->write_flags & FUSE_WRITE_CACHE && fs.opt.writeback &&
+	    !(atomic_load_explicit(&fs.count.deliveries, memory_order_relaxed) &&
+	      handles_delivering(r->in->nodeid)))
+		flags |= STORE_WRITE_KEEP_TIMES;
+	return flags;
+}
+
+/* Valid replies: write_out, error */
+void native_write(const struct request *r)
+{
+	const struct fuse_write_in *in = r->arg;
+	struct store_source source = { .buf = in + 1, .pipe_fd = -1 };
+	ssize_t n = -EINVAL;
+
+	if (r->size >= sizeof(*in) && in->size <= r->size - sizeof(*in))
+		n = store_write(fs.store, r->in->nodeid, in->offset, in->size, &source,
+				flags_of(r, in));
+	if (n < 0) {
+		handles_note_error(r->in->nodeid, (int)n);
+		wire_reply_error(r->in->unique, (int)n);
+		return;
+	}
+	count_add(&fs.count.write_bytes, (uint64_t)n);
+	if (!(in->write_flags & FUSE_WRITE_CACHE) && in->flags & (O_DSYNC | __O_SYNC))
+		commit_then_reply(r->in->nodeid, r->in->unique, (uint32_t)n);
+	else
+		reply_written(r->in->unique, (uint32_t)n);
+}

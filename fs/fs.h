@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fs.h - what the files of the daemon share. One process serves one mount: `fs`.
+ *
+ * Threads: the main thread waits for signals and for the end; the workers (worker.c) read requests
+ * and answer them; the delivery thread (delivery.c) and the store's commit thread answer requests
+ * that were parked; the control server has a thread of its own. A worker never waits for a commit,
+ * a delivery or another request. No lock of the daemon is held across a call of the store.
+ *
+ * A request is answered exactly once. Most come through libfuse's low-level API (`fuse_req_t`,
+ * handlers ll_*); those that the packaged library cannot decode fully, and the hot ones, are
+ * decoded here (`struct request`, handlers native_*).
+ */
+#ifndef FS_FS_H
+#define FS_FS_H
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "proto.h"
+#include "store/store.h"
+
+enum {
+	FS_PAGE = 4096,
+	FS_MAX_IO = 1 << 20, /* bytes of a READ or WRITE */
+	FS_MAX_WORKERS = 64,
+};
+
+/* Nobody else changes the store, so the kernel may believe what it was told for a day. */
+#define FS_TIMEOUT 86400u
+
+struct options {
+	char *store;	/* absolute */
+	char *mnt;	/* absolute */
+	char *fuse;	/* options for libfuse, comma-separated and escaped */
+	char *fsname;	/* of -o, or NULL */
+	bool foreground;
+	bool debug;
+	bool read_only;
+	bool writeback;
+	bool allow_root;
+	bool explicit_policy;
+	unsigned commit_seconds;
+	unsigned lock_seconds;
+	unsigned workers;
+};
+
+struct counters {
+	_Atomic uint64_t read_map_bytes, read_copy_bytes, read_zero_bytes;
+	_Atomic uint64_t write_bytes, requests, deliveries;
+};
+
+struct fs {
+	struct options opt;
+	struct store *store;
+	struct fuse_session *session;
+	struct counters count;
+	uid_t owner;
+	/* What INIT agreed upon, for the information and the tests. */
+	uint64_t init_offered, init_flags;
+	uint32_t init_minor;
+};
+extern struct fs fs;
+
+static inline void count_add(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* ---- log.c ------------------------------------------------------------------------------ */
+
+void log_text(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void log_store(void *arg, int level, const char *text); /* a store_log_fn */
+/* From now on to syslog instead of stderr. */
+void log_to_syslog(void);
+
+/* ---- options.c -------------------------------------------------------------------------- */
+
+/* Parse the command line; prints and exits on --help, --version and errors. */
+void options_parse(struct options *opt, int argc, char **argv);
+void options_clear(struct options *opt);
+/* One list of -o. EINVAL: `err` says which. */
+int options_add(struct options *opt, const char *list, struct zu_err *err);
+
+/* ---- mountpoint.c, unmount.c ------------------------------------------------------------ */
+
+/* Make the names of opt absolute and see that the store can be mounted there. */
+int mountpoint_check(struct options *opt, struct zu_err *err);
+struct mountpoint {
+	unsigned major, minor;
+};
+/* What is mounted at `path`, topmost, if it is a zcfs; -ENOENT. Only the table is read. */
+int mountpoint_find(const char *path, struct mountpoint *ret_mount);
+/* Mount; the descriptor of the device is the session's. */
+int mountpoint_mount(struct zu_err *err);
+/* Raise the mount's read-ahead (root only; else nothing happens). */
+void mountpoint_read_ahead(void);
+
+enum { UNMOUNT_DONE = 0, UNMOUNT_LAZY = 3, UNMOUNT_FAILED = 4 };
+/* The child process that unmounts, for a process may not touch the mount it serves. */
+int unmount_spawn(pid_t *ret_pid);
+int unmount_main(const char *mnt);
+
+/* ---- spawn.c ---------------------------------------------------------------------------- */
+
+/* Run this program again, in a session of its own, with `fds` as 3, 4, ... and no other. */
+int spawn_self(const char *const *argv, const int *fds, unsigned count, pid_t *ret_pid);
+
+/* ---- wire.c ----------------------------------------------------------------------------- */
+
+/* A request that is decoded here. */
+struct request {
+	const struct fuse_in_header *in; /* `unique` carries the number of the descriptor */
+	const void *arg;		 /* what follows the header */
+	size_t size;			 /* of it */
+	void *out;			 /* the worker's output buffer, FS_MAX_IO and a page */
+};
+
+int wire_start(unsigned workers);
+void wire_stop(void);
+int wire_fd(unsigned channel);
+int wire_clone(void); /* a new descriptor on the same connection */
+/* Tag a request that was read from `channel`; false: it cannot be served. */
+bool wire_received(unsigned channel, struct fuse_in_header *in, size_t size);
+/* Set once INIT was answered. */
+int wire_ready_fd(void);
+
+int wire_reply(uint64_t unique, int error, struct iovec *iov, int count);
+int wire_reply_error(uint64_t unique, int error);
+int wire_reply_data(uint64_t unique, const void *data, size_t size);
+
+/* ---- init.c ----------------------------------------------------------------------------- */
+
+void init_answer(const struct fuse_init_in *in, struct fuse_init_out *ret_out);
+
+/* ---- worker.c --------------------------------------------------------------------------- */
+
+int workers_start(unsigned n);
+int workers_end_fd(void); /* readable once a worker has ended */
+unsigned workers_running(void);
+/* Make them all end, and wait for it. */
+void workers_stop(void);
+void *worker_buffer(void); /* of this thread: FS_MAX_IO and a page */
+
+/* ---- native.c --------------------------------------------------------------------------- */
+
+/* Serve the request here; false: it is for libfuse. */
+bool native_dispatch(const struct request *r);
+extern const struct fuse_lowlevel_ops ll_ops;
+
+void native_open(const struct request *r);
+void native_create(const struct request *r);
+void native_tmpfile(const struct request *r);
+void native_setattr(const struct request *r);
+void native_statx(const struct request *r);
+void native_setxattr(const struct request *r);
+void native_read(const struct request *r);
+void native_write(const struct request *r);
+void native_copy_range_64(const struct request *r);
+void native_syncfs(const struct request *r);
+
+/* ---- reply.c ---------------------------------------------------------------------------- */
+
+void reply_stat(const struct store_attr *attr, struct stat *st);
+void reply_wire_attr(const struct store_attr *attr, struct fuse_attr *ret_attr);
+void reply_wire_entry(const struct store_attr *attr, struct fuse_entry_out *ret_entry);
+/* Answer with an entry; takes the reference back if the kernel did not take it. */
+void reply_entry(fuse_req_t req, const struct store_attr *attr);
+/* Answer with `result`, a negative errno or 0. */
+void reply_result(fuse_req_t req, int result);
+void reply_cred(fuse_req_t req, struct store_cred *cred);
+
+/* ---- handles.c -------------------------------------------------------------------------- */
+
+#define HANDLE_WRITABLE 1u /* of a handle number: the file is open for writing */
+
+/* Count the handles open for writing of an inode. */
+int handles_add(uint64_t ino);
+void handles_drop(uint64_t ino);
+bool handles_any(uint64_t ino);
+/* The first error of writes since handles_deliver(ino, true). */
+void handles_note_error(uint64_t ino, int error);
+void handles_deliver(uint64_t ino, bool begin);
+int handles_take_error(uint64_t ino);
+bool handles_delivering(uint64_t ino);
+
+/* ---- delivery.c, deliver.c -------------------------------------------------------------- */
+
+typedef void delivery_fn(void *arg, int result);
+int delivery_start(void);
+void delivery_stop(void);
+/* Have the kernel write the dirty pages of `n` (1 or 2) inodes back, then call `done` from the
+ * delivery thread. Nothing happens on failure (ENOMEM). */
+int delivery_request(const uint64_t *inos, unsigned n, delivery_fn *done, void *arg);
+/* May the kernel hold dirty pages of this inode? */
+bool delivery_needed(uint64_t ino);
+
+struct deliver_message {
+	uint64_t id;
+	uint64_t ino;
+	int64_t result;
+};
+int deliver_main(void);
+
+/* ---- info.c ----------------------------------------------------------------------------- */
+
+struct ctl_server;
+void info_start(struct ctl_server **ret_server);
+/* Is the store so full that write(2) itself should fail? Cheap. */
+bool info_low_on_space(void);
+
+/* ---- handlers --------------------------------------------------------------------------- */
+
+void ll_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ll_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n);
+void ll_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void ll_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ll_readlink(fuse_req_t req, fuse_ino_t ino);
+void ll_statfs(fuse_req_t req, fuse_ino_t ino);
+void ll_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void ll_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void ll_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void ll_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ll_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ll_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
+void ll_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+	       const char *new_name, unsigned flags);
+void ll_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ll_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ll_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ll_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void ll_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi);
+void ll_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void ll_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void ll_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void ll_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void ll_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+void ll_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+		  struct fuse_file_info *fi);
+void ll_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi);
+void ll_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset,
+			struct fuse_file_info *in_fi, fuse_ino_t out, off_t out_offset,
+			struct fuse_file_info *out_fi, size_t length, int flags);
+void ll_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi,
+	      unsigned flags, const void *in, size_t in_size, size_t out_size);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rename.c - rename(2) and link(2).
+ *
+ * A file that replaces another, or an unnamed file that gets a name, must carry its data. While it
+ * is open for writing these are in the kernel: the request is parked, the data are delivered, and
+ * then it is applied. If a write of them failed, the request fails with that error. The kernel
+ * keeps both directories locked meanwhile, so the names mean the same afterwards.
+ */
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs.h"
+#include "util/cleanup.h"
+
+struct parked {
+	fuse_req_t req;
+	uint64_t ino; /* of link */
+	uint64_t parent, new_parent;
+	char *name, *new_name;
+	unsigned flags;
+};
+
+static void parked_free(struct parked *p)
+{
+	if (!p)
+		return;
+	free(p->name);
+	free(p->new_name);
+	free(p);
+}
+
+static struct parked *parked_new(fuse_req_t req, const char *name, const char *new_name)
+{
+	struct parked *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->req = req;
+	p->name = name ? strdup(name) : NULL;
+	p->new_name = strdup(new_name);
+	if (p->new_name && (p->name || !name))
+		return p;
+	parked_free(p);
+	return NULL;
+}
+
+static void reply_link(fuse_req_t req, uint64_t ino, uint64_t parent, const char *name)
+{
+	struct store_attr attr;
+	int r = store_link(fs.store, ino, parent, name, &attr);
+
+	if (r < 0)
+		reply_result(req, r);
+	else
+		reply_entry(req, &attr);
+}
+
+static void link_delivered(void *arg, int result)
+{
+	struct parked *p = arg;
+
+	if (result < 0)
+		reply_result(p->req, result);
+	else
+		reply_link(p->req, p->ino, p->new_parent, p->new_name);
+	parked_free(p);
+}
+
+/* Valid replies: entry, err */
+void ll_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	const uint64_t inos[] = { ino };
+	struct store_attr attr;
+	struct parked *p;
+	int r;
+
+	if (!delivery_needed(ino) || store_getattr(fs.store, ino, &attr) < 0 || attr.nlink > 0) {
+		reply_link(req, ino, parent, name);
+		return;
+	}
+	p = parked_new(req, NULL, name);
+	if (!p) {
+		reply_result(req, -ENOMEM);
+		return;
+	}
+	p->ino = ino;
+	p->new_parent = parent;
+	r = delivery_request(inos, 1, link_delivered, p);
+	if (r < 0)
+		link_delivered(p, r);
+}
+
+static void rename_delivered(void *arg, int result)
+{
+	struct parked *p = arg;
+
+	if (result == 0)
+		result = store_rename(fs.store, p->parent, p->name, p->new_parent, p->new_name,
+				      p->flags);
+	reply_result(p->req, result);
+	parked_free(p);
+}
+
+/* Which inodes must be delivered before: none, one, or (EXCHANGE) two. */
+static unsigned to_deliver(uint64_t parent, const char *name, uint64_t new_parent,
+			   const char *new_name, unsigned flags, uint64_t inos[2])
+{
+	struct store_attr source, target;
+	unsigned n = 0;
+
+	/* (Inode 0: anybody's?) */
+	if (flags & RENAME_NOREPLACE || !delivery_needed(0))
+		return 0;
+	if (store_peek(fs.store, parent, name, &source) < 0 ||
+	    store_peek(fs.store, new_parent, new_name, &target) < 0 || source.ino == target.ino)
+		return 0;
+	if (delivery_needed(source.ino))
+		inos[n++] = source.ino;
+	if (flags & RENAME_EXCHANGE && delivery_needed(target.ino))
+		inos[n++] = target.ino;
+	return n;
+}
+
+/* Valid replies: err */
+void ll_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+	       const char *new_name, unsigned flags)
+{
+	uint64_t inos[2];
+	struct parked *p;
+	unsigned n;
+	int r;
+
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) {
+		reply_result(req, -EINVAL);
+		return;
+	}
+	n = to_deliver(parent, name, new_parent, new_name, flags, inos);
+	if (n == 0) {
+		reply_result(req, store_rename(fs.store, parent, name, new_parent, new_name, flags));
+		return;
+	}
+	p = parked_new(req, name, new_name);
+	if (!p) {
+		reply_result(req, -ENOMEM);
+		return;
+	}
+	p->parent = parent;
+	p->new_parent = new_parent;
+	p->flags = flags;
+	r = delivery_request(inos, n, rename_delivered, p);
+	if (r < 0)
+		rename_delivered(p, r);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker.c - the threads that serve requests: each blocks in read(2) on its own clone of the device.
+ *
+ * A request is read so that what follows the two headers of a WRITE begins on a page boundary: the
+ * store can then write it directly. Workers take no signal but the one that wakes them to end.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fs.h"
+#include "util/cleanup.h"
+
+enum {
+	WRITE_HEADERS = sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in),
+	IN_OFFSET = FS_PAGE - WRITE_HEADERS,
+	IN_SIZE = WRITE_HEADERS + FS_MAX_IO + FS_PAGE,
+	BUFFER = FS_PAGE + FS_MAX_IO + FS_PAGE, /* of requests */
+	OUTPUT = FS_MAX_IO + FS_PAGE,
+	WAKE = SIGUSR1,
+};
+
+static struct worker {
+	pthread_t thread;
+	unsigned channel;
+	char *memory; /* the buffer of requests, then that of answers */
+} workers[FS_MAX_WORKERS];
+
+static unsigned started;
+static _Atomic unsigned running;
+static _Atomic bool stopping;
+static int end_fd = -1;
+static __thread char *output;
+
+void *worker_buffer(void)
+{
+	return output;
+}
+
+int workers_end_fd(void)
+{
+	return end_fd;
+}
+
+unsigned workers_running(void)
+{
+	return atomic_load(&running);
+}
+
+static void serve(struct worker *w, struct fuse_in_header *in, size_t size)
+{
+	struct request r = {
+		.in = in,
+		.arg = in + 1,
+		.size = size - sizeof(*in),
+		.out = output,
+	};
+	struct fuse_buf buf = { .mem = in, .size = size };
+
+	if (!native_dispatch(&r))
+		fuse_session_process_buf(fs.session, &buf);
+}
+
+static void *run(void *arg)
+{
+	struct worker *w = arg;
+	struct fuse_in_header *in = (struct fuse_in_header *)(w->memory + IN_OFFSET);
+	int fd = wire_fd(w->channel);
+
+	output = w->memory + BUFFER;
+	while (!atomic_load(&stopping)) {
+		ssize_t n = read(fd, in, IN_SIZE);
+
+		if (n < 0) {
+			/* ENOENT: the request was given up while it was read. */
+			if (errno == EINTR || errno == EAGAIN || errno == ENOENT)
+				continue;
+			if (errno != ENODEV && errno != ECONNABORTED)
+				log_text(LOG_ERR, "cannot read requests: %s", strerror(errno));
+			break;
+		}
+		if (n == 0)
+			break;
+		if (wire_received(w->channel, in, (size_t)n))
+			serve(w, in, (size_t)n);
+		else if ((size_t)n >= sizeof(*in))
+			wire_reply_error(in->unique | (uint64_t)w->channel << 48, -EIO);
+	}
+	atomic_fetch_sub(&running, 1);
+	eventfd_write(end_fd, 1);
+	return NULL;
+}
+
+static void woken(int signal)
+{
+	(void)signal;
+}
+
+static int start_one(struct worker *w, unsigned channel)
+{
+	int r;
+
+	w->channel = channel;
+	w->memory = mmap(NULL, BUFFER + OUTPUT, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (w->memory == MAP_FAILED)
+		return -errno;
+	atomic_fetch_add(&running, 1);
+	r = pthread_create(&w->thread, NULL, run, w);
+	if (r != 0) {
+		atomic_fetch_sub(&running, 1);
+		munmap(w->memory, BUFFER + OUTPUT);
+	}
+	return -r;
+}
+
+int workers_start(unsigned n)
+{
+	struct sigaction action = { .sa_handler = woken };
+	sigset_t mask, old;
+	int r = 0;
+
+	end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (end_fd < 0)
+		return -errno;
+	sigaction(WAKE, &action, NULL);
+	sigfillset(&mask);
+	sigdelset(&mask, WAKE);
+	pthread_sigmask(SIG_SETMASK, &mask, &old);
+	for (started = 0; started < n && r == 0; started += r == 0)
+		r = start_one(&workers[started], started + 1);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
+}
+
+void workers_stop(void)
+{
+	static const struct timespec step = { .tv_nsec = 10000000 };
+
+	atomic_store(&stopping, true);
+	/* Between its look at `stopping` and read(2) a worker can miss one signal: repeat it. */
+	while (workers_running() > 0) {
+		for (unsigned i = 0; i < started; i++)
+			pthread_kill(workers[i].thread, WAKE);
+		nanosleep(&step, NULL);
+	}
+	for (unsigned i = 0; i < started; i++) {
+		pthread_join(workers[i].thread, NULL);
+		munmap(workers[i].memory, BUFFER + OUTPUT);
+	}
+	started = 0;
+	zu_close_fd(&end_fd);
+}

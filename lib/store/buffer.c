@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages that have a place in the page file and are not yet written there: small writes are kept in
+ * memory until a commit (or the limit) puts them down in the order of their places, which is the
+ * order in which they were allocated: what is random in a file is sequential on the device.
+ *
+ * A buffer is found by its store page. While somebody writes it, it is `busy`: readers may read
+ * it, nobody changes it; who wants to, takes a new page.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "store/store_i.h"
+#include "util/cleanup.h"
+
+#define GATHER 256u
+
+static int buffer_compare(struct buffer *a, struct buffer *b)
+{
+	return (a->page > b->page) - (a->page < b->page);
+}
+RB_GENERATE(buffer_tree, buffer, node, buffer_compare)
+
+struct buffer *buffer_find(struct store *s, uint64_t page)
+{
+	struct buffer find = {.page = page};
+
+	return s->nbuffers ? RB_FIND(buffer_tree, &s->buffers, &find) : NULL;
+}
+
+struct buffer *buffer_from(struct store *s, uint64_t page, uint64_t end)
+{
+	struct buffer find = {.page = page};
+	struct buffer *b = s->nbuffers ? RB_NFIND(buffer_tree, &s->buffers, &find) : NULL;
+
+	return b && b->page < end ? b : NULL;
+}
+
+struct buffer *buffer_add(struct store *s, uint64_t page)
+{
+	struct buffer *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->data = aligned_alloc(PAGE, PAGE);
+	if (!b->data) {
+		free(b);
+		return NULL;
+	}
+	b->page = page;
+	RB_INSERT(buffer_tree, &s->buffers, b);
+	s->nbuffers++;
+	return b;
+}
+
+static void buffer_remove(struct store *s, struct buffer *b)
+{
+	RB_REMOVE(buffer_tree, &s->buffers, b);
+	s->nbuffers--;
+	free(b->data);
+	free(b);
+}
+
+bool buffer_drop(struct store *s, uint64_t page)
+{
+	struct buffer *b = buffer_find(s, page);
+
+	if (!b)
+		return true;
+	if (b->busy) {
+		b->dead = true;
+		return false;
+	}
+	buffer_remove(s, b);
+	return true;
+}
+
+void buffer_forget(struct store *s, uint64_t page, uint64_t count)
+{
+	struct buffer *b = buffer_from(s, page, page + count), *next;
+
+	for (; b && b->page < page + count; b = next) {
+		next = RB_NEXT(buffer_tree, &s->buffers, b);
+		if (!b->busy)
+			buffer_remove(s, b);
+	}
+}
+
+static int list_add(struct buffer ***list, size_t *n, size_t *room, struct buffer *b)
+{
+	if (*n == *room) {
+		size_t more = *room ? *room * 2 : 64;
+		struct buffer **p = realloc(*list, more * sizeof(struct buffer *));
+
+		if (!p)
+			return -ENOMEM;
+		*list = p;
+		*room = more;
+	}
+	(*list)[(*n)++] = b;
+	return 0;
+}
+
+int buffer_collect(struct store *s, uint64_t page, uint64_t count, struct buffer ***list,
+		   size_t *n, size_t *room)
+{
+	struct buffer *b = buffer_from(s, page, page + count);
+
+	while (b && b->page < page + count) {
+		if (!b->busy) {
+			int r = list_add(list, n, room, b);
+
+			if (r < 0)
+				return r;
+			b->busy = true;
+		}
+		b = RB_NEXT(buffer_tree, &s->buffers, b);
+	}
+	return 0;
+}
+
+void buffer_free_all(struct store *s)
+{
+	struct buffer *b;
+
+	while ((b = RB_MIN(buffer_tree, &s->buffers)))
+		buffer_remove(s, b);
+}
+
+static int by_page(const void *a, const void *b)
+{
+	const struct buffer *x = *(struct buffer *const *)a, *y = *(struct buffer *const *)b;
+
+	return (x->page > y->page) - (x->page < y->page);
+}
+
+/* One run of adjacent pages, gathered. */
+static int write_run(struct store *s, struct buffer **list, size_t n)
+{
+	struct iovec iov[GATHER];
+	size_t left = n * PAGE, first = 0;
+	off_t pos = (off_t)(list[0]->page * PAGE);
+
+	for (size_t i = 0; i < n; i++)
+		iov[i] = (struct iovec){list[i]->data, PAGE};
+	while (left) {
+		ssize_t r = pwritev(s->direct_fd, iov + first, (int)(n - first), pos);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return r < 0 ? -errno : -EIO;
+		pos += r;
+		left -= (size_t)r;
+		while (r && (size_t)r >= iov[first].iov_len)
+			r -= (ssize_t)iov[first++].iov_len;
+		if (r) {
+			iov[first].iov_base = (char *)iov[first].iov_base + r;
+			iov[first].iov_len -= (size_t)r;
+		}
+	}
+	return 0;
+}
+
+int buffer_write(struct store *s, struct buffer **list, size_t n)
+{
+	if (!n)
+		return 0;
+	atomic_store(&s->page_dirty, true);
+	qsort(list, n, sizeof(*list), by_page);
+	for (size_t i = 0; i < n;) {
+		size_t len = 1;
+		int r;
+
+		while (i + len < n && len < GATHER && list[i + len]->page == list[i]->page + len)
+			len++;
+		r = write_run(s, list + i, len);
+		if (r < 0)
+			return r;
+		i += len;
+	}
+	__atomic_add_fetch(&s->write_buffer_bytes, n * PAGE, __ATOMIC_RELAXED);
+	return 0;
+}
+
+void buffer_done(struct store *s, struct buffer **list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct buffer *b = list[i];
+		uint64_t page = b->page;
+		bool dead = b->dead;
+
+		/* After a failure the bytes are nowhere else. */
+		b->busy = false;
+		if (s->failed && !dead)
+			continue;
+		buffer_remove(s, b);
+		if (dead)
+			alloc_release(s, page, 1);
+	}
+}
+
+int buffer_flush_all(struct store *s)
+{
+	zu_cleanup_free struct buffer **list = NULL;
+	size_t n = 0, room = 0;
+	int r;
+
+	while (s->flushing)
+		pthread_cond_wait(&s->finished, &s->lock);
+	r = buffer_collect(s, 0, UINT64_MAX, &list, &n, &room);
+	if (!n)
+		return r;
+	s->flushing = true;
+	store_unlock(s);
+	r = buffer_write(s, list, n);
+	store_lock(s);
+	if (r < 0)
+		store_fail(s, r, "cannot write to the page file");
+	buffer_done(s, list, n);
+	s->flushing = false;
+	pthread_cond_broadcast(&s->finished);
+	return r;
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the pages of a file are, in chunks of 256 pages: the committed record, over it what the
+ * commit in flight captured (cap), over that what changed since (pend). A chunk that changes is
+ * copied whole into pend; its runs say with their flags what becomes of a page that is replaced.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/store_i.h"
+#include "util/bytes.h"
+
+static int chunk_compare(struct chunk *a, struct chunk *b)
+{
+	return (a->index > b->index) - (a->index < b->index);
+}
+RB_GENERATE(chunk_tree, chunk, node, chunk_compare)
+
+struct chunk *chunk_new(uint64_t index)
+{
+	struct chunk *c = calloc(1, sizeof(*c));
+
+	if (c)
+		c->index = index;
+	return c;
+}
+
+void chunk_free(struct chunk *c)
+{
+	if (c)
+		free(c->runs);
+	free(c);
+}
+
+/* A page is given up by the only pending chunk that names it. */
+static void release_fresh(struct store *s, uint64_t page, uint64_t count)
+{
+	uint64_t end = page + count;
+
+	while (page < end) {
+		struct buffer *b = buffer_from(s, page, end);
+		uint64_t stop = b ? b->page : end;
+
+		if (stop > page)
+			alloc_release(s, page, stop - page);
+		page = stop;
+		if (b) {
+			if (buffer_drop(s, page))
+				alloc_release(s, page, 1);
+			page++;
+		}
+	}
+}
+
+static void dispose(struct store *s, const struct run *run)
+{
+	if (run->flags & RUN_FRESH)
+		release_fresh(s, run->page, run->count);
+	else if (run->flags & RUN_SHARED)
+		pin_drop(s, run->page, run->count);
+	else if (s->nbuffers) /* an unwritten page that was written in its place */
+		buffer_forget(s, run->page, run->count);
+}
+
+static struct run cut(const struct run *run, unsigned from, unsigned to)
+{
+	struct run r = *run;
+
+	r.first = (uint16_t)from;
+	r.count = (uint16_t)(to - from);
+	r.page += from - run->first;
+	return r;
+}
+
+static unsigned append(struct run *out, unsigned n, struct run run)
+{
+	struct run *last = n ? &out[n - 1] : NULL;
+
+	if (!run.count)
+		return n;
+	if (last && last->first + last->count == run.first && last->flags == run.flags &&
+	    last->birth == run.birth && last->page + last->count == run.page) {
+		last->count = (uint16_t)(last->count + run.count);
+		return n;
+	}
+	out[n] = run;
+	return n + 1;
+}
+
+static int chunk_store(struct chunk *c, const struct run *runs, unsigned n)
+{
+	if (n > c->room) {
+		unsigned room = n < 4 ? 4 : MIN(n + n / 2, ZCF_CHUNK_PAGES);
+		struct run *p = realloc(c->runs, room * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		c->runs = p;
+		c->room = room;
+	}
+	if (n)
+		memcpy(c->runs, runs, n * sizeof(*runs));
+	c->count = n;
+	return 0;
+}
+
+int chunk_set(struct store *s, struct inode *i, struct chunk *c, unsigned first, unsigned count,
+	      uint64_t page, uint64_t birth, uint8_t flags)
+{
+	struct run out[ZCF_CHUNK_PAGES + 2], gone[ZCF_CHUNK_PAGES];
+	struct run add = {page, birth, (uint16_t)first, (uint16_t)count, flags};
+	unsigned n = 0, ngone = 0, end = first + count;
+	bool placed = flags == RUN_HOLE;
+	int r;
+
+	for (unsigned k = 0; k < c->count; k++) {
+		const struct run *old = &c->runs[k];
+		unsigned from = old->first, to = from + old->count;
+
+		if (from < first)
+			n = append(out, n, cut(old, from, MIN(to, first)));
+		if (!placed && from >= first) {
+			n = append(out, n, add);
+			placed = true;
+		}
+		if (MAX(from, first) < MIN(to, end))
+			gone[ngone++] = cut(old, MAX(from, first), MIN(to, end));
+		if (!placed && to > first) {
+			n = append(out, n, add);
+			placed = true;
+		}
+		if (to > end)
+			n = append(out, n, cut(old, MAX(from, end), to));
+	}
+	if (!placed)
+		n = append(out, n, add);
+	r = chunk_store(c, out, n);
+	if (r < 0)
+		return r;
+	for (unsigned k = 0; k < ngone; k++) {
+		/* Written in its place: the same page, no longer unwritten. */
+		bool same = flags != RUN_HOLE && gone[k].page == page + (gone[k].first - first);
+
+		if (!same)
+			dispose(s, &gone[k]);
+		i->now.pages -= gone[k].count;
+	}
+	if (flags != RUN_HOLE)
+		i->now.pages += count;
+	return 0;
+}
+
+int map_load(struct kv_txn *txn, uint64_t pages, uint64_t ino, uint64_t index, struct run *runs)
+{
+	uint8_t key[KEY_MAX];
+	struct kv_val v;
+	int r = kv_get(txn, ZCF_DB_MAP, key, key_map(key, ino, index), &v);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return rec_get_map(v, ino, index, pages, runs);
+}
+
+struct chunk *pending_chunk(const struct pending *p, uint64_t index)
+{
+	struct chunk find = {.index = index};
+
+	return p ? RB_FIND(chunk_tree, (struct chunk_tree *)&p->chunks, &find) : NULL;
+}
+
+int chunk_read(struct store *s, struct inode *i, uint64_t index, struct run *runs)
+{
+	struct chunk *c = pending_chunk(i->pend, index);
+
+	if (c) {
+		if (c->count)
+			memcpy(runs, c->runs, c->count * sizeof(*runs));
+		return (int)c->count;
+	}
+	if (i->pend && index >= i->pend->cut)
+		return 0;
+	c = pending_chunk(i->cap, index);
+	if (c) {
+		for (unsigned n = 0; n < c->count; n++) {
+			runs[n] = c->runs[n];
+			runs[n].flags &= RUN_UNWRITTEN;
+		}
+		return (int)c->count;
+	}
+	if ((i->cap && index >= i->cap->cut) || !i->stored)
+		return 0;
+	return map_load(s->rtxn, s->pages, i->ino, index, runs);
+}
+
+int chunk_change(struct store *s, struct inode *i, uint64_t index, struct chunk **ret_chunk)
+{
+	struct run runs[ZCF_CHUNK_PAGES];
+	struct chunk *c;
+	int n = pending_get(i);
+
+	if (n < 0)
+		return n;
+	*ret_chunk = pending_chunk(i->pend, index);
+	if (*ret_chunk)
+		return 0;
+	n = chunk_read(s, i, index, runs);
+	if (n < 0)
+		return n;
+	c = chunk_new(index);
+	if (!c || chunk_store(c, runs, (unsigned)n) < 0) {
+		chunk_free(c);
+		return -ENOMEM;
+	}
+	RB_INSERT(chunk_tree, &i->pend->chunks, c);
+	*ret_chunk = c;
+	return 0;
+}
+
+int chunk_find(struct store *s, struct inode *i, uint64_t n, struct run *ret_run)
+{
+	struct run buf[ZCF_CHUNK_PAGES], *runs = buf;
+	unsigned at = (unsigned)(n % ZCF_CHUNK_PAGES), next = ZCF_CHUNK_PAGES;
+	struct chunk *c = pending_chunk(i->pend, n / ZCF_CHUNK_PAGES);
+	int count;
+
+	if (c) {
+		runs = c->runs;
+		count = (int)c->count;
+	} else {
+		count = chunk_read(s, i, n / ZCF_CHUNK_PAGES, runs);
+		if (count < 0)
+			return count;
+	}
+	for (int k = 0; k < count; k++) {
+		const struct run *run = &runs[k];
+
+		if (run->first > at) {
+			next = run->first;
+			break;
+		}
+		if (at < (unsigned)run->first + run->count) {
+			*ret_run = cut(run, at, (unsigned)run->first + run->count);
+			return 1;
+		}
+	}
+	*ret_run = (struct run){.first = (uint16_t)at, .count = (uint16_t)(next - at)};
+	return 0;
+}
+
+static uint64_t tree_next(const struct pending *p, uint64_t index)
+{
+	struct chunk find = {.index = index};
+	struct chunk *c = p ? RB_NFIND(chunk_tree, (struct chunk_tree *)&p->chunks, &find) : NULL;
+
+	return c ? c->index : UINT64_MAX;
+}
+
+uint64_t chunk_next(struct store *s, struct inode *i, uint64_t index)
+{
+	uint64_t next = MIN(tree_next(i->pend, index), tree_next(i->cap, index));
+	struct kv_cursor *cursor;
+	struct kv_val k, v;
+	uint8_t key[KEY_MAX];
+
+	if (!i->stored || kv_cursor_open(s->rtxn, ZCF_DB_MAP, &cursor) < 0)
+		return next;
+	if (kv_seek(cursor, key, key_map(key, i->ino, index), &k, &v) == 0 &&
+	    k.size == sizeof(struct zcf_key_map) && memcmp(k.data, key, 8) == 0)
+		next = MIN(next, zu_get_be64((const uint8_t *)k.data + 8));
+	kv_cursor_close(cursor);
+	return next;
+}
+
+int pending_get(struct inode *i)
+{
+	if (i->pend)
+		return 0;
+	i->pend = calloc(1, sizeof(*i->pend));
+	if (!i->pend)
+		return -ENOMEM;
+	i->pend->cut = UINT64_MAX;
+	return 0;
+}
+
+static void pending_clear(struct store *s, struct pending *p, bool drop)
+{
+	struct chunk *c, *next;
+
+	for (c = RB_MIN(chunk_tree, &p->chunks); c; c = next) {
+		next = RB_NEXT(chunk_tree, &p->chunks, c);
+		for (unsigned n = 0; drop && n < c->count; n++)
+			dispose(s, &c->runs[n]);
+		RB_REMOVE(chunk_tree, &p->chunks, c);
+		chunk_free(c);
+	}
+	free(p);
+}
+
+void pending_drop(struct store *s, struct inode *i, struct pending *p)
+{
+	(void)i;
+	pending_clear(s, p, true);
+}
+
+void pending_free(struct pending *p)
+{
+	pending_clear(NULL, p, false);
+}

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The commit thread. A commit takes all names and attributes so far and the data halves of a set of
+ * files:
+ *
+ *   freeze   under the lock: what is taken is marked; changes from now on go on top of it
+ *   write    the taken buffers and a sync of the page file
+ *   apply    everything into one LMDB transaction, which is synced
+ *   finish   under the lock: readers move to the new commit, replaced pages are given up
+ *
+ * Requests that come meanwhile are taken together by the next one. If writing or applying fails, the
+ * store is read-only from then on: what was frozen stays in memory, readable, and is never tried
+ * again.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "store/store_i.h"
+
+/* So many changed inodes or names are committed without waiting for the period. */
+#define DIRTY_MANY 65536u
+#define REAP_BATCH 512u
+
+static bool names_dirty(const struct store *s)
+{
+	return s->ndirty || s->active->count;
+}
+
+static bool wanted_dirty(struct store *s, const uint64_t *inos, size_t n, unsigned flags)
+{
+	if (s->committing || names_dirty(s))
+		return true;
+	if (flags && s->ndata_dirty)
+		return true;
+	for (size_t k = 0; k < n; k++) {
+		struct inode *i = inode_cached(s, inos[k]);
+
+		if (i && i->data_dirty)
+			return true;
+	}
+	return false;
+}
+
+/* ---- freeze ------------------------------------------------------------------------------- */
+
+static int add_frozen(struct commit *c, struct inode *i)
+{
+	if (i->frozen)
+		return 0;
+	if (c->count == c->room) {
+		size_t room = c->room ? c->room * 2 : 64;
+		struct frozen_inode *p = realloc(c->inodes, room * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		c->inodes = p;
+		c->room = room;
+	}
+	c->inodes[c->count++] = (struct frozen_inode){.inode = i};
+	i->frozen = true;
+	return 0;
+}
+
+static int freeze_data(struct store *s, struct commit *c, struct inode *i)
+{
+	int r;
+
+	if (!i->data_dirty)
+		return 0;
+	r = add_frozen(c, i);
+	if (r < 0)
+		return r;
+	inode_data_clean(s, i);
+	i->cap = i->pend;
+	i->pend = NULL;
+	i->kept = i->now;
+	return 0;
+}
+
+static int freeze_files(struct store *s, struct commit *c, unsigned flags)
+{
+	int r = 0;
+
+	for (struct commit_request *q = c->requests; q && r == 0; q = q->next)
+		for (size_t n = 0; n < q->count && r == 0; n++) {
+			struct inode *i = inode_cached(s, q->inos[n]);
+
+			if (i)
+				r = freeze_data(s, c, i);
+		}
+	for (struct inode *i = s->data_dirty, *next; i && flags && r == 0; i = next) {
+		next = i->data_next;
+		if ((flags & STORE_COMMIT_EVERYTHING) || !(i->flags & ZCF_INODE_EXPLICIT))
+			r = freeze_data(s, c, i);
+	}
+	for (struct inode *i = s->dirty, *next; i && r == 0; i = next) {
+		next = i->dirty_next;
+		if (i->capture)
+			r = freeze_data(s, c, i);
+		if (r == 0)
+			r = add_frozen(c, i);
+		if (r == 0)
+			inode_undirty(s, i);
+	}
+	return r;
+}
+
+static void freeze_record(struct store *s, struct frozen_inode *f)
+{
+	struct inode *i = f->inode;
+	bool orphan = i->nlink == 0;
+
+	(void)s;
+	i->capture = false;
+	if (!S_ISREG(i->mode))
+		i->kept = i->now;
+	f->cap = i->cap;
+	if (i->dead) {
+		f->remove = true;
+		f->orphan_del = i->orphan;
+		return;
+	}
+	f->put = true;
+	f->orphan_put = orphan && !i->orphan;
+	f->orphan_del = !orphan && i->orphan;
+	i->orphan = orphan;
+	i->stored = true;
+	inode_record(i, &f->rec);
+}
+
+static int freeze_buffers(struct store *s, struct commit *c, const struct pending *p)
+{
+	struct chunk *k;
+
+	RB_FOREACH(k, chunk_tree, (struct chunk_tree *)&p->chunks)
+		for (unsigned n = 0; n < k->count; n++) {
+			int r = buffer_collect(s, k->runs[n].page, k->runs[n].count, &c->buffers,
+					       &c->nbuffers, &c->buffers_room);
+
+			if (r < 0)
+				return r;
+		}
+	return 0;
+}
+
+static int freeze(struct store *s, struct commit *c, unsigned flags)
+{
+	struct layer *layer;
+	int r;
+
+	while (s->flushing)
+		pthread_cond_wait(&s->finished, &s->lock);
+	c->requests = s->queue;
+	s->queue = NULL;
+	s->queue_tail = &s->queue;
+	for (struct commit_request *q = c->requests; q; q = q->next)
+		flags |= q->flags;
+	layer = layer_new();
+	if (!layer)
+		return -ENOMEM;
+	r = freeze_files(s, c, flags);
+	for (size_t n = 0; n < c->count; n++) {
+		freeze_record(s, &c->inodes[n]);
+		if (r == 0 && c->inodes[n].cap && s->nbuffers)
+			r = freeze_buffers(s, c, c->inodes[n].cap);
+	}
+	c->layer = s->frozen = s->active;
+	s->active = layer;
+	c->super = s->super;
+	c->super.commit++;
+	c->super.next_ino = s->next_ino;
+	c->super.pages = s->pages;
+	c->super.inodes = s->inodes_now;
+	return r;
+}
+
+/* ---- finish ------------------------------------------------------------------------------- */
+
+static void unpin(struct store *s, const struct pending *p)
+{
+	struct chunk *c;
+
+	RB_FOREACH(c, chunk_tree, (struct chunk_tree *)&p->chunks)
+		for (unsigned n = 0; n < c->count; n++)
+			if (c->runs[n].flags & RUN_SHARED)
+				pin_drop(s, c->runs[n].page, c->runs[n].count);
+}
+
+static void finish_inode(struct store *s, struct frozen_inode *f)
+{
+	struct inode *i = f->inode;
+
+	i->frozen = false;
+	if (i->cap) {
+		unpin(s, i->cap);
+		i->cap = NULL; /* f->cap is freed later */
+	}
+	if (f->remove)
+		i->stored = false;
+	inode_put(s, i);
+}
+
+/* Under the lock, after the LMDB commit. */
+static int finish(struct store *s, struct commit *c)
+{
+	int r = kv_renew(s->rtxn);
+
+	if (r == 0)
+		r = kv_cursor_renew(s->rtxn, s->dent_cursor);
+	if (r < 0)
+		return r;
+	s->super = c->super;
+	s->frozen = NULL;
+	r = alloc_hold(s, &c->freed);
+	if (r < 0)
+		return r;
+	for (size_t n = 0; n < c->freed.count; n++)
+		alloc_freed(s, c->freed.items[n].page, c->freed.items[n].count);
+	for (size_t n = 0; n < c->count; n++)
+		finish_inode(s, &c->inodes[n]);
+	return 0;
+}
+
+static void commit_free(struct commit *c, bool done)
+{
+	for (size_t n = 0; n < c->count && done; n++)
+		if (c->inodes[n].cap)
+			pending_free(c->inodes[n].cap);
+	free(c->inodes);
+	free(c->buffers);
+	extents_clear(&c->freed);
+	if (done)
+		layer_free(c->layer);
+}
+
+static void answer(struct commit_request *list, int result)
+{
+	struct commit_request *next;
+
+	for (struct commit_request *q = list; q; q = next) {
+		next = q->next;
+		q->done(q->arg, result);
+		free(q);
+	}
+}
+
+/* ---- the thread --------------------------------------------------------------------------- */
+
+/* Write and apply, without the lock. */
+static int put_down(struct store *s, struct commit *c, const char **ret_what)
+{
+	int r;
+
+	*ret_what = "cannot write to the page file";
+	r = buffer_write(s, c->buffers, c->nbuffers);
+	if (r < 0)
+		return r;
+	*ret_what = "cannot sync the page file";
+	r = pagefile_sync(s);
+	if (r < 0)
+		return r;
+	*ret_what = "cannot commit the metadata";
+	return commit_apply(s, c);
+}
+
+/* One commit, with the lock held on entry and exit. */
+static void commit_once(struct store *s, unsigned flags)
+{
+	struct commit c = {0};
+	const char *what = "cannot prepare a commit";
+	bool done = false;
+	int r;
+
+	r = s->failed ? -EIO : freeze(s, &c, flags);
+	if (s->failed) {
+		c.requests = s->queue;
+		s->queue = NULL;
+		s->queue_tail = &s->queue;
+	} else if (r == 0 && !c.count && !c.layer->count) {
+		s->frozen = NULL;
+		done = true;
+	} else {
+		s->committing = true;
+		store_unlock(s);
+		if (r == 0)
+			r = put_down(s, &c, &what);
+		store_lock(s);
+		if (r == 0)
+			r = finish(s, &c);
+		if (r < 0)
+			store_fail(s, r, what);
+		else
+			done = true;
+		buffer_done(s, c.buffers, c.nbuffers);
+		s->committing = false;
+		pin_settle(s);
+		quarantine_advance(s);
+		alloc_look_at_host(s);
+		alloc_update_low(s);
+	}
+	s->commit_serial++;
+	pthread_cond_broadcast(&s->finished);
+	store_unlock(s);
+	commit_free(&c, done);
+	answer(c.requests, r < 0 ? -EIO : 0);
+	store_lock(s);
+}
+
+/* Unnamed inodes of an earlier life of the store. */
+static void reap_orphans(struct store *s)
+{
+	uint8_t key[KEY_MAX];
+	uint64_t from = 0;
+	unsigned n;
+
+	do {
+		struct kv_cursor *cursor;
+		struct kv_val k, v;
+		uint64_t inos[REAP_BATCH];
+		int r;
+
+		n = 0;
+		if (kv_cursor_open(s->rtxn, ZCF_DB_ORPHAN, &cursor) < 0)
+			return;
+		for (r = kv_seek(cursor, key, key_orphan(key, from), &k, &v);
+		     r == 0 && n < REAP_BATCH; r = kv_next(cursor, &k, &v)) {
+			uint64_t ino = 0;
+
+			for (size_t b = 0; b < 8 && k.size == 8; b++)
+				ino = ino << 8 | ((const uint8_t *)k.data)[b];
+			inos[n++] = ino;
+			from = ino + 1;
+		}
+		kv_cursor_close(cursor);
+		for (unsigned m = 0; m < n; m++) {
+			struct inode *i;
+
+			if (inode_get(s, inos[m], &i) == 0)
+				inode_put(s, i);
+		}
+		if (n)
+			s->kick = true;
+	} while (n == REAP_BATCH);
+}
+
+static void deadline(struct timespec *at, unsigned seconds)
+{
+	clock_gettime(CLOCK_MONOTONIC, at);
+	at->tv_sec += seconds;
+}
+
+static void *thread_main(void *arg)
+{
+	struct store *s = arg;
+	struct timespec at;
+
+	store_lock(s);
+	reap_orphans(s);
+	deadline(&at, s->options.commit_seconds);
+	while (!s->stopping || s->queue) {
+		bool due = false;
+
+		if (!s->queue && !s->kick && !s->stopping) {
+			int e = s->options.commit_seconds ?
+					pthread_cond_timedwait(&s->wake, &s->lock, &at) :
+					pthread_cond_wait(&s->wake, &s->lock);
+
+			due = e == ETIMEDOUT;
+		}
+		if (!s->queue && !s->kick && !due)
+			continue;
+		due |= s->kick;
+		s->kick = false;
+		if (due)
+			deadline(&at, s->options.commit_seconds);
+		commit_once(s, due ? STORE_COMMIT_ALL : 0);
+	}
+	if (!s->failed)
+		commit_once(s, STORE_COMMIT_EVERYTHING);
+	store_unlock(s);
+	return NULL;
+}
+
+int commit_start_thread(struct store *s)
+{
+	int r = pthread_create(&s->thread, NULL, thread_main, s);
+
+	s->thread_runs = r == 0;
+	return -r;
+}
+
+void commit_stop_thread(struct store *s)
+{
+	if (!s->thread_runs)
+		return;
+	store_lock(s);
+	s->stopping = true;
+	pthread_cond_signal(&s->wake);
+	store_unlock(s);
+	pthread_join(s->thread, NULL);
+	s->thread_runs = false;
+}
+
+void commit_kick(struct store *s)
+{
+	if (s->kick || (s->ndirty < DIRTY_MANY && s->active->count < 4 * DIRTY_MANY))
+		return;
+	s->kick = true;
+	pthread_cond_signal(&s->wake);
+}
+
+/* ---- asking for one ----------------------------------------------------------------------- */
+
+/* With the lock held. -ENOMEM: `done` was not taken. */
+static int enqueue(struct store *s, const uint64_t *inos, size_t n, unsigned flags,
+		   store_commit_fn *done, void *arg)
+{
+	struct commit_request *q = malloc(sizeof(*q) + n * sizeof(*inos));
+
+	if (!q)
+		return -ENOMEM;
+	*q = (struct commit_request){.done = done, .arg = arg, .flags = flags, .count = n};
+	if (n)
+		memcpy(q->inos, inos, n * sizeof(*inos));
+	*s->queue_tail = q;
+	s->queue_tail = &q->next;
+	pthread_cond_signal(&s->wake);
+	return 0;
+}
+
+void store_commit_start(struct store *s, const uint64_t *inos, size_t n, unsigned flags,
+			store_commit_fn *done, void *arg)
+{
+	int r = 0;
+	bool taken = false;
+
+	store_lock(s);
+	if (s->failed) {
+		r = -EIO;
+	} else if (s->thread_runs && wanted_dirty(s, inos, n, flags)) {
+		r = enqueue(s, inos, n, flags, done, arg);
+		taken = r == 0;
+	}
+	store_unlock(s);
+	if (!taken)
+		done(arg, r);
+}
+
+struct waiter {
+	struct store *s;
+	bool done;
+	int result;
+};
+
+static void wait_done(void *arg, int result)
+{
+	struct waiter *w = arg;
+	struct store *s = w->s;
+
+	store_lock(s);
+	w->done = true;
+	w->result = result;
+	pthread_cond_broadcast(&s->finished);
+	store_unlock(s);
+}
+
+int store_commit(struct store *s, const uint64_t *inos, size_t n, unsigned flags)
+{
+	struct waiter w = {.s = s};
+
+	store_commit_start(s, inos, n, flags, wait_done, &w);
+	store_lock(s);
+	while (!w.done)
+		pthread_cond_wait(&s->finished, &s->lock);
+	store_unlock(s);
+	return w.result;
+}
+
+int commit_wait_locked(struct store *s, unsigned flags)
+{
+	struct waiter w = {.s = s};
+	int r;
+
+	if (!s->thread_runs)
+		return -EROFS;
+	r = enqueue(s, NULL, 0, flags, wait_done, &w);
+	if (r < 0)
+		return r;
+	while (!w.done)
+		pthread_cond_wait(&s->finished, &s->lock);
+	return w.result;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page file. It is written with O_DIRECT and read through the page cache. That is coherent:
+ * a page is written only while nothing names it, so nobody asks for it; and a direct write drops
+ * what read-ahead of its neighbours may have put into the page cache, before and after it (the
+ * kernel's invalidate around direct I/O), so that the first read after it sees the new bytes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/store_i.h"
+#include "util/cleanup.h"
+#include "util/fdio.h"
+
+#define MAP_LENGTH (1ull << 42)
+#define GROW_LEAST ((16u << 20) / PAGE)
+#define GROW_MOST ((1u << 30) / PAGE)
+#define BOUNCE (256u << 10)
+
+int pagefile_open(struct store *s, struct zu_err *err)
+{
+	int flags = (s->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
+	struct stat st;
+
+	s->page_fd = openat(s->dir_fd, "pages", flags);
+	if (s->page_fd < 0 || fstat(s->page_fd, &st) < 0)
+		return zu_err_set(err, errno, "store %s: cannot open its file pages: %s", s->path,
+				  strerror(errno));
+	if ((uint64_t)st.st_size < s->super.pages * PAGE)
+		return zu_err_set(err, EBADMSG,
+				  "store %s: its file pages is cut short (%llu bytes, %llu "
+				  "expected); restore it from a backup",
+				  s->path, (unsigned long long)st.st_size,
+				  (unsigned long long)s->super.pages * PAGE);
+	s->pages = s->super.pages;
+	s->can_allocate = s->can_punch = true;
+	if (!s->read_only) {
+		s->direct_fd = openat(s->dir_fd, "pages", flags | O_DIRECT);
+		s->direct = s->direct_fd >= 0;
+		if (!s->direct) {
+			s->direct_fd = s->page_fd;
+			store_log(s, STORE_LOG_WARNING,
+				  "store %s: its filesystem has no O_DIRECT; writes are copied "
+				  "through the page cache",
+				  s->path);
+		}
+	}
+	s->map = mmap(NULL, MAP_LENGTH, PROT_READ, MAP_SHARED | MAP_NORESERVE, s->page_fd, 0);
+	s->map_length = MAP_LENGTH;
+	if (s->map == MAP_FAILED) {
+		s->map = NULL;
+		s->map_length = 0;
+	}
+	return 0;
+}
+
+void pagefile_close(struct store *s)
+{
+	if (s->map)
+		munmap((void *)s->map, s->map_length);
+	if (s->direct)
+		close(s->direct_fd);
+	if (s->page_fd >= 0)
+		close(s->page_fd);
+}
+
+int store_page_fd(struct store *s)
+{
+	return s->page_fd;
+}
+
+const void *store_page_map(struct store *s, uint64_t pos, uint64_t length)
+{
+	return s->map && pos + length <= s->map_length ? s->map + pos : NULL;
+}
+
+static int extend(struct store *s, uint64_t pages)
+{
+	off_t from = (off_t)(s->pages * PAGE), len = (off_t)((pages - s->pages) * PAGE);
+
+	if (s->can_allocate) {
+		if (fallocate(s->page_fd, 0, from, len) == 0)
+			return 0;
+		if (errno != EOPNOTSUPP && errno != ENOSYS)
+			return -errno;
+		s->can_allocate = false;
+		store_log(s, STORE_LOG_WARNING,
+			  "store %s: its filesystem has no fallocate; a full disk may show at a "
+			  "commit only",
+			  s->path);
+	}
+	return ftruncate(s->page_fd, from + len) < 0 ? -errno : 0;
+}
+
+int pagefile_grow(struct store *s, uint64_t least)
+{
+	uint64_t step = MIN(MAX(MAX(s->pages / 8, GROW_LEAST), least), GROW_MOST), room;
+
+	alloc_look_at_host(s);
+	room = alloc_available(s) - s->free_pages - s->quarantined;
+	step = MIN(step, room);
+	while (step) {
+		int r = extend(s, s->pages + step);
+
+		if (r == 0) {
+			s->pages += step;
+			alloc_look_at_host(s);
+			alloc_update_low(s);
+			return 0;
+		}
+		if (r != -ENOSPC && r != -EFBIG && r != -EDQUOT)
+			return r;
+		step /= 2;
+	}
+	alloc_update_low(s);
+	return -ENOSPC;
+}
+
+int pagefile_read(struct store *s, uint64_t page, void *buf, size_t length)
+{
+	ssize_t n = zu_pread_full(s->page_fd, buf, length, (off_t)(page * PAGE));
+
+	if (n < 0)
+		return (int)n;
+	return (size_t)n == length ? 0 : -EIO;
+}
+
+/* Direct I/O wants memory aligned like the device's blocks; other memory goes through a bounce
+ * buffer, and so does what a pipe can't hand over. */
+static int write_bounced(struct store *s, uint64_t pos, uint64_t length, const uint8_t *buf,
+			 int pipe_fd)
+{
+	zu_cleanup_free void *bounce = aligned_alloc(PAGE, BOUNCE);
+
+	if (!bounce)
+		return -ENOMEM;
+	while (length) {
+		size_t n = (size_t)MIN(length, BOUNCE);
+		ssize_t r;
+
+		if (buf)
+			memcpy(bounce, buf, n);
+		else if ((r = zu_read_full(pipe_fd, bounce, n)) != (ssize_t)n)
+			return r < 0 ? (int)r : -EIO;
+		r = zu_pwrite_full(s->direct_fd, bounce, n, (off_t)pos);
+		if (r < 0)
+			return (int)r;
+		buf = buf ? buf + n : NULL;
+		pos += n;
+		length -= n;
+	}
+	return 0;
+}
+
+static int write_spliced(struct store *s, uint64_t pos, uint64_t length, int pipe_fd)
+{
+	while (length) {
+		loff_t at = (loff_t)pos;
+		ssize_t n = splice(pipe_fd, NULL, s->direct_fd, &at, (size_t)length, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EINVAL || errno == EOPNOTSUPP)) {
+			__atomic_add_fetch(&s->write_fallbacks, 1, __ATOMIC_RELAXED);
+			return write_bounced(s, pos, length, NULL, pipe_fd);
+		}
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EIO;
+		__atomic_add_fetch(&s->write_splice_bytes, (uint64_t)n, __ATOMIC_RELAXED);
+		pos += (uint64_t)n;
+		length -= (uint64_t)n;
+	}
+	return 0;
+}
+
+int pagefile_write(struct store *s, uint64_t page, uint64_t count, const void *buf, int pipe_fd)
+{
+	uint64_t pos = page * PAGE, length = count * PAGE;
+	ssize_t n;
+
+	atomic_store(&s->page_dirty, true);
+	if (!buf)
+		return write_spliced(s, pos, length, pipe_fd);
+	__atomic_add_fetch(&s->write_copy_bytes, length, __ATOMIC_RELAXED);
+	if (s->direct && ((uintptr_t)buf & 511))
+		return write_bounced(s, pos, length, buf, -1);
+	n = zu_pwrite_full(s->direct_fd, buf, (size_t)length, (off_t)pos);
+	return n < 0 ? (int)n : 0;
+}
+
+int pagefile_sync(struct store *s)
+{
+	if (!atomic_exchange(&s->page_dirty, false))
+		return 0;
+	return fdatasync(s->direct_fd) < 0 ? -errno : 0;
+}

@@ -1,0 +1,22 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# A socket that a killed daemon left is taken over; one that a live daemon has is refused and kept.
+. "$(dirname "$0")/../common.sh" || exit 1
+. "$(dirname "$0")/ctl_lib.sh" || exit 1
+need python3 setpriv
+serve first
+fails 1 as_user "$SERVE" "$T"
+grep -q 'same uuid' "$T/fails.err" || fail "wrong error: $(<"$T/fails.err")"
+[[ -S $socket ]] || fail 'the second server took the socket of the first away'
+kill -0 "$pid" || fail 'the first server is gone'
+ok "$(<"$T/fails.err")"
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null || true
+exec {input}>&-
+[[ -S $socket ]] || fail 'a killed server left no socket: nothing is tested'
+serve second
+exec {input}>&-
+wait "$pid" || fail "the server failed: $(<"$T/second.err")"
+[[ ! -e $socket ]] || fail 'the socket is left behind'
+ok 'a stale socket is taken over'

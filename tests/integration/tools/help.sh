@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# zcctl --help, --help of each verb, --version; a wrong use names the help.
+. "$(dirname "$0")/../common.sh" || exit 1
+"$ZCCTL" --help >"$T/help"
+verbs='create mount umount info ls stat check probe'
+for verb in $verbs; do
+	grep -Eq "^ +$verb " "$T/help" || fail "zcctl --help does not name $verb"
+	"$ZCCTL" "$verb" --help >"$T/verb" 2>"$T/err" || fail "zcctl $verb --help: exit status $?"
+	grep -q "^Usage: zcctl $verb" "$T/verb" || fail "zcctl $verb --help: $(head -n 1 "$T/verb")"
+	[[ ! -s $T/err ]] || fail "zcctl $verb --help writes on stderr"
+	refuses "^zcctl( $verb)?: " "$ZCCTL" "$verb" --no-such-option
+	fails 2 "$ZCCTL" "$verb" --no-such-option
+	if [[ $verb != probe ]]; then
+		refuses "^zcctl( $verb)?: " "$ZCCTL" "$verb"
+	fi
+done
+for verb in info ls stat check probe; do
+	"$ZCCTL" "$verb" --help | grep -q -- --json || fail "zcctl $verb --help does not name --json"
+done
+"$ZCCTL" --version | grep -Eq '^zcctl [0-9]+\.[0-9]+' || fail '--version'
+refuses 'verb' "$ZCCTL"
+refuses 'dance' "$ZCCTL" dance
+fails 2 "$ZCCTL" dance
+ok "help of: $verbs"
