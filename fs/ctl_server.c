@@ -34,7 +34,7 @@ enum { CLIENTS = 16, SLOT_LISTEN = CLIENTS, SLOT_STOP, SLOTS };
 struct ctl_server {
 	struct ctl_hooks hooks;
 	char *store;
-	char id[48];   /* device:inode of the store's directory */
+	char id[48]; /* device:inode of the store's directory */
 	char uuid[37];
 	struct sockaddr_un address;
 	dev_t dev; /* of the socket's file, to remove no other */
@@ -139,9 +139,10 @@ static bool serve(struct ctl_server *s, int fd)
 	}
 	type = zu_get_le16(h->type) & ~(unsigned)ZC_CTL_REPLY;
 	if (zu_get_le16(h->version) != ZC_CTL_VERSION) {
-		send_error(fd, type, EPROTONOSUPPORT,
-			   "this version of the control protocol is not supported (1 only); use the "
-			   "zcctl that belongs to the daemon");
+		send_error(
+			fd, type, EPROTONOSUPPORT,
+			"this version of the control protocol is not supported (1 only); use the "
+			"zcctl that belongs to the daemon");
 		return false;
 	}
 	if (zu_get_le32(h->length) != (size_t)n - sizeof(*h) || zu_get_le32(h->status) != 0 ||
@@ -254,10 +255,11 @@ static int directory_open(const char *path, struct zu_err *err)
 		return zu_err_set(err, errno, "control socket: cannot open %s: %s", path,
 				  strerror(errno));
 	if (st.st_uid != geteuid() || (st.st_mode & 077))
-		return zu_err_set(err, EACCES,
-				  "control socket: %s does not belong to user %u alone (mode 0700); "
-				  "remove it",
-				  path, (unsigned)geteuid());
+		return zu_err_set(
+			err, EACCES,
+			"control socket: %s does not belong to user %u alone (mode 0700); "
+			"remove it",
+			path, (unsigned)geteuid());
 	return TAKE_FD(fd);
 }
 
@@ -267,7 +269,8 @@ static int place(struct ctl_server *s, const char *dir, struct zu_err *err)
 			 dir, s->uuid);
 
 	if (n < 0 || (size_t)n >= sizeof(s->address.sun_path))
-		return zu_err_set(err, ENAMETOOLONG, "control socket: the path %s is too long", dir);
+		return zu_err_set(err, ENAMETOOLONG, "control socket: the path %s is too long",
+				  dir);
 	return directory_open(dir, err);
 }
 
@@ -298,12 +301,12 @@ static int remove_stale(struct ctl_server *s, struct zu_err *err)
 
 	if (fd < 0)
 		return zu_err_set(err, errno, "control socket: %s", strerror(errno));
-	if (connect(fd, (struct sockaddr *)&s->address, sizeof(s->address)) == 0 ||
-	    errno == EAGAIN)
-		return zu_err_set(err, EADDRINUSE,
-				  "control socket %s: another mount of this store or of a copy of it "
-				  "(same uuid) has it; unmount that first",
-				  s->address.sun_path);
+	if (connect(fd, (struct sockaddr *)&s->address, sizeof(s->address)) == 0 || errno == EAGAIN)
+		return zu_err_set(
+			err, EADDRINUSE,
+			"control socket %s: another mount of this store or of a copy of it "
+			"(same uuid) has it; unmount that first",
+			s->address.sun_path);
 	if (unlink(s->address.sun_path) < 0 && errno != ENOENT)
 		return zu_err_set(err, errno, "control socket: cannot remove the old %s: %s",
 				  s->address.sun_path, strerror(errno));
@@ -326,8 +329,10 @@ static int listen_there(struct ctl_server *s, struct zu_err *err)
 	if (r == -EADDRINUSE) {
 		r = remove_stale(s, err);
 		if (r == 0)
-			r = bind(s->listen_fd, (struct sockaddr *)&s->address,
-				 sizeof(s->address)) < 0 ? -errno : 0;
+			r = bind(s->listen_fd, (struct sockaddr *)&s->address, sizeof(s->address)) <
+					    0
+				    ? -errno
+				    : 0;
 		else
 			err = NULL; /* it says why */
 	}
@@ -375,7 +380,8 @@ static struct ctl_server *server_new(const char *path, const uint8_t uuid[16],
 	s->store = strdup(path);
 	p = s->uuid;
 	for (int i = 0; i < 16; i++)
-		p += sprintf(p, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
+		p += sprintf(p, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+			     uuid[i]);
 	if (stat(path, &st) == 0)
 		snprintf(s->id, sizeof(s->id), "%llu:%llu", (unsigned long long)st.st_dev,
 			 (unsigned long long)st.st_ino);

@@ -78,7 +78,7 @@ void native_write(const struct request *r)
 		return;
 	}
 	count_add(&fs.count.write_bytes, (uint64_t)n);
-	if (!(in->write_flags & FUSE_WRITE_CACHE) && in->flags & (O_DSYNC | __O_SYNC))
+	if (!(in->write_flags & FUSE_WRITE_CACHE) && in->flags & O_DSYNC) /* O_SYNC has its bit */
 		commit_then_reply(r->in->nodeid, r->in->unique, (uint32_t)n);
 	else
 		reply_written(r->in->unique, (uint32_t)n);

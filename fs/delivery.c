@@ -205,6 +205,8 @@ static void restart(void)
 	in_flight = 0;
 	if (r == 0)
 		send_waiting();
+	else
+		stopping = true; /* whoever asks from now on is refused */
 	pthread_mutex_unlock(&lock);
 	if (r < 0) {
 		log_text(LOG_ERR, "the helper for write-backs cannot be started: %s", strerror(-r));
@@ -255,6 +257,17 @@ int delivery_start(void)
 	return -r;
 }
 
+/* It ends with the socket; it may need a moment to have its requests answered. */
+static void wait_for_helper(void)
+{
+	for (int i = 0; helper > 0 && i < 200; i++) {
+		if (waitpid(helper, NULL, WNOHANG) != 0)
+			helper = 0;
+		else
+			poll(NULL, 0, 10);
+	}
+}
+
 void delivery_stop(void)
 {
 	if (running) {
@@ -265,7 +278,7 @@ void delivery_stop(void)
 		pthread_join(thread, NULL);
 		fail_all(-EIO);
 	}
-	/* The helper ends with the socket; it may need a moment to have its requests answered. */
 	zu_close_fd(&socket_fd);
 	zu_close_fd(&stop_fd);
+	wait_for_helper();
 }

@@ -64,6 +64,8 @@ work="$(cd "$work" && pwd -P)"
 say 'installing what the build needs'
 "$src/scripts/install-deps.sh" build
 [[ -c /dev/fuse ]] || die 'there is no /dev/fuse: load the module fuse, or give the container the device'
+[[ -r /dev/fuse && -w /dev/fuse ]] ||
+	die 'no permission for /dev/fuse: run as root, or let users have it (chmod 0666 /dev/fuse)'
 
 build="${ZC_BUILD_DIR:-$src/build}"
 zcfs="$build/fs/zcfs" zcctl="$build/tools/zcctl"

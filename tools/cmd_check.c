@@ -190,12 +190,12 @@ static void take_line(struct outcome *o, const char *line)
 		o->finished = true;
 		break;
 	case 'R':
-		o->finished = sscanf(line + 1,
-				     "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-				     " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
-				     &n->findings, &n->inodes, &n->directories, &n->files,
-				     &n->entries, &n->pages_used, &n->pages_free, &n->pages_shared,
-				     &n->orphans) == 9;
+		o->finished =
+			sscanf(line + 1,
+			       "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+			       " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
+			       &n->findings, &n->inodes, &n->directories, &n->files, &n->entries,
+			       &n->pages_used, &n->pages_free, &n->pages_shared, &n->orphans) == 9;
 		break;
 	default:
 		break;
@@ -305,7 +305,8 @@ int cmd_check(int argc, char **argv)
 		.options = options,
 		.parser = parse,
 		.args_doc = "STORE",
-		.doc = "Check every invariant of a store that is not mounted; changes nothing. Exit "
+		.doc = "Check every invariant of a store that is not mounted; changes nothing. "
+		       "Exit "
 		       "codes: 0 sound, 1 damaged, 2 could not check.",
 	};
 	zu_cleanup(mount_clear) struct mount mount = { 0 };

@@ -48,8 +48,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 's':
 		if (!parse_size(arg, &a->size))
-			argp_error(state, "--size %s: not a size; give bytes or a number with K, M, G "
-				   "or T", arg);
+			argp_error(state,
+				   "--size %s: not a size; give bytes or a number with K, M, G "
+				   "or T",
+				   arg);
 		return 0;
 	case 'm':
 		mode = strtoul(arg, &end, 8);
@@ -75,8 +77,10 @@ int cmd_create(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
 		{ "size", 's', "SIZE", 0,
-		  "Hold at most SIZE bytes of data (suffix K, M, G or T); without it, what the host "
-		  "filesystem has", 0 },
+		  "Hold at most SIZE bytes of data (suffix K, M, G or T); without it, what the "
+		  "host "
+		  "filesystem has",
+		  0 },
 		{ "mode", 'm', "MODE", 0, "Permissions of the root directory, in octal (0755)", 0 },
 		{ 0 },
 	};
@@ -84,7 +88,8 @@ int cmd_create(int argc, char **argv)
 		.options = options,
 		.parser = parse,
 		.args_doc = "STORE",
-		.doc = "Make the store STORE: a directory, new or empty. Its root directory belongs "
+		.doc = "Make the store STORE: a directory, new or empty. Its root directory "
+		       "belongs "
 		       "to the caller.",
 	};
 	struct args a = { .mode = 0755 };

@@ -139,10 +139,11 @@ static int from_anywhere(const char *path, const char *point, uid_t uid, cJSON *
 	if (r == -EBUSY && ctl_err.code)
 		*err = ctl_err;
 	else if (r == -EBUSY)
-		zu_err_set(err, EBUSY,
-			   "store %s: in use by a process without a control socket; ask again when it "
-			   "is done, or unmount it",
-			   path);
+		zu_err_set(
+			err, EBUSY,
+			"store %s: in use by a process without a control socket; ask again when it "
+			"is done, or unmount it",
+			path);
 	return r;
 }
 
@@ -156,7 +157,8 @@ int cmd_info(int argc, char **argv)
 		.options = options,
 		.parser = parse,
 		.args_doc = "STORE|MNT",
-		.doc = "Facts of a store, or of the store that is mounted at MNT. Never waits for a "
+		.doc = "Facts of a store, or of the store that is mounted at MNT. Never waits for "
+		       "a "
 		       "mount that hangs.",
 	};
 	zu_cleanup(mount_clear) struct mount mount = { 0 };

@@ -245,7 +245,8 @@ int cmd_ls(int argc, char **argv)
 		.options = options,
 		.parser = parse,
 		.args_doc = "STORE[:PATH]",
-		.doc = "List the directory PATH (the root without it) of a store that is not mounted: "
+		.doc = "List the directory PATH (the root without it) of a store that is not "
+		       "mounted: "
 		       "mode, links, uid, gid, size, time of modification, name.",
 	};
 	zu_cleanup_free char *path = NULL;

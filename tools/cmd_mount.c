@@ -85,10 +85,11 @@ int cmd_mount(int argc, char **argv)
 		.options = options,
 		.parser = parse,
 		.args_doc = "STORE MNT",
-		.doc = "Mount STORE on the directory MNT: runs zcfs(8). Returns when it is ready to "
+		.doc = "Mount STORE on the directory MNT: runs zcfs(8). Returns when it is ready "
+		       "to "
 		       "use.",
 	};
-	struct args a = { .list = { (char *)(uintptr_t)"zcfs" }, .count = 1 };
+	struct args a = { .list = { (char *)(uintptr_t) "zcfs" }, .count = 1 };
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
 	a.list[a.count++] = (char *)(uintptr_t)a.store;

@@ -95,7 +95,8 @@ int cmd_probe(int argc, char **argv)
 		.options = options,
 		.parser = parse,
 		.args_doc = "[DIR]",
-		.doc = "What this machine has for zcfs, and what each lack costs. A store is to be in "
+		.doc = "What this machine has for zcfs, and what each lack costs. A store is to be "
+		       "in "
 		       "DIR (the working directory); a small file is made there and removed.",
 	};
 	struct args a = { 0 };

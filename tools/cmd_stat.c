@@ -108,8 +108,8 @@ static void print_text(struct store *store, const char *path, const struct store
 	}
 	printf("\n%10s: %s\n", "type", type_name(a->mode));
 	printf("%10s: %llu, generation %u\n", "inode", (unsigned long long)a->ino, a->generation);
-	printf("%10s: %04o %s, %llu links, uid %u, gid %u\n", "mode", (unsigned)a->mode & 07777, mode,
-	       (unsigned long long)a->nlink, (unsigned)a->uid, (unsigned)a->gid);
+	printf("%10s: %04o %s, %llu links, uid %u, gid %u\n", "mode", (unsigned)a->mode & 07777,
+	       mode, (unsigned long long)a->nlink, (unsigned)a->uid, (unsigned)a->gid);
 	if (S_ISCHR(a->mode) || S_ISBLK(a->mode))
 		printf("%10s: %u:%u\n", "device", major(a->rdev), minor(a->rdev));
 	printf("%10s: %llu bytes, %llu blocks of 512\n", "size", (unsigned long long)a->size,

@@ -20,7 +20,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 't':
 		seconds = strtoul(arg, &end, 10);
 		if (*end || *arg < '0' || *arg > '9' || seconds > 1000000)
-			argp_error(state, "--timeout %s: not a number of seconds (0 to 1000000)", arg);
+			argp_error(state, "--timeout %s: not a number of seconds (0 to 1000000)",
+				   arg);
 		a->umount.seconds = (unsigned)seconds;
 		return 0;
 	case 'l':
@@ -52,8 +53,8 @@ int cmd_umount(int argc, char **argv)
 		{ "timeout", 't', "SECONDS", 0, "Wait so long for the last commit (300)", 0 },
 		{ "lazy", 'l', NULL, 0,
 		  "Detach it now and do not wait; the daemon ends with its last open file", 0 },
-		{ "force", 'f', NULL, 0,
-		  "Abort a daemon that hangs: what is not committed is lost", 0 },
+		{ "force", 'f', NULL, 0, "Abort a daemon that hangs: what is not committed is lost",
+		  0 },
 		{ "quiet", 'q', NULL, 0, "Show no progress", 0 },
 		{ 0 },
 	};
@@ -61,7 +62,8 @@ int cmd_umount(int argc, char **argv)
 		.options = options,
 		.parser = parse,
 		.args_doc = "MNT",
-		.doc = "Unmount the zcfs at MNT and wait until its daemon has committed everything.",
+		.doc = "Unmount the zcfs at MNT and wait until its daemon has committed "
+		       "everything.",
 	};
 	struct args a = { .umount = { .program = "zcctl", .seconds = 300 } };
 

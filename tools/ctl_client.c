@@ -101,18 +101,20 @@ static int try_connect(const struct sockaddr_un *address, uid_t uid, struct zu_e
 		if (errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR)
 			return -ENOENT;
 		if (errno == EAGAIN)
-			return zu_err_set(err, ETIMEDOUT,
-					  "control socket %s: the daemon takes no connection within "
-					  "%d s",
-					  address->sun_path, ZC_CTL_TIMEOUT);
+			return zu_err_set(
+				err, ETIMEDOUT,
+				"control socket %s: the daemon takes no connection within "
+				"%d s",
+				address->sun_path, ZC_CTL_TIMEOUT);
 		return zu_err_set(err, errno, "control socket %s: %s", address->sun_path,
 				  strerror(errno));
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
 	    (peer.uid != 0 && peer.uid != uid && peer.uid != geteuid()))
-		return zu_err_set(err, EACCES,
-				  "control socket %s: it belongs to another user, not to the daemon",
-				  address->sun_path);
+		return zu_err_set(
+			err, EACCES,
+			"control socket %s: it belongs to another user, not to the daemon",
+			address->sun_path);
 	return TAKE_FD(fd);
 }
 
@@ -197,8 +199,8 @@ static int ask_connected(int fd, unsigned type, const char *address, cJSON **ret
 	n = exchange(fd, type, reply);
 	if (n == -ETIMEDOUT)
 		return zu_err_set(err, ETIMEDOUT,
-				  "control socket %s: the daemon does not answer within %d s", address,
-				  ZC_CTL_TIMEOUT);
+				  "control socket %s: the daemon does not answer within %d s",
+				  address, ZC_CTL_TIMEOUT);
 	if (n < 0)
 		return zu_err_set(err, (int)-n, "control socket %s: %s", address,
 				  strerror((int)-n));

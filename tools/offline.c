@@ -38,8 +38,9 @@ static char *split(char *text)
 /* Only what is allowed in a signal handler. */
 static void on_crash(int number)
 {
-	static const char text[] = "zcctl: crashed while reading the metadata: they are damaged; run "
-				   "zcctl check\n";
+	static const char text[] =
+		"zcctl: crashed while reading the metadata: they are damaged; run "
+		"zcctl check\n";
 	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
 
 	(void)n;

@@ -13,9 +13,9 @@ struct probe_result {
 };
 
 struct probe {
-	const char *name;  /* in the JSON, stable */
+	const char *name; /* in the JSON, stable */
 	const char *title;
-	const char *cost;  /* of the lack */
+	const char *cost; /* of the lack */
 	void (*run)(const char *dir, struct probe_result *result);
 };
 

@@ -207,8 +207,7 @@ static bool may_administer(void)
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2] = { 0 };
 
-	return syscall(SYS_capget, &head, data) == 0 &&
-	       (data[0].effective & (1u << CAP_SYS_ADMIN));
+	return syscall(SYS_capget, &head, data) == 0 && (data[0].effective & (1u << CAP_SYS_ADMIN));
 }
 
 static void probe_passthrough(const char *dir, struct probe_result *result)
@@ -241,17 +240,21 @@ static void probe_fusermount(const char *dir, struct probe_result *result)
 }
 
 const struct probe probes_fuse[] = {
-	{ "dev_fuse", "/dev/fuse", "nothing can be mounted (modprobe fuse; in a container, pass the "
-	  "device in)", probe_device },
+	{ "dev_fuse", "/dev/fuse",
+	  "nothing can be mounted (modprobe fuse; in a container, pass the "
+	  "device in)",
+	  probe_device },
 	{ "fusermount3", "fusermount3", "only root can mount (install fuse3)", probe_fusermount },
 	{ "fuse_version", "FUSE protocol 7.31 or later", "zcfs may not work on this kernel",
 	  probe_version },
 	{ "fuse_splice", "splicing to and from /dev/fuse", "all data are copied once in the daemon",
 	  probe_splice },
-	{ "fuse_writeback", "FUSE writeback cache", "each write(2) is a request to the daemon (15 us "
-	  "instead of 2)", probe_writeback },
-	{ "fuse_max_pages", "FUSE requests of 1 MiB", "large transfers take eight times the requests",
-	  probe_max_pages },
+	{ "fuse_writeback", "FUSE writeback cache",
+	  "each write(2) is a request to the daemon (15 us "
+	  "instead of 2)",
+	  probe_writeback },
+	{ "fuse_max_pages", "FUSE requests of 1 MiB",
+	  "large transfers take eight times the requests", probe_max_pages },
 	{ "fuse_acl", "POSIX ACLs on FUSE", "ACLs are stored but not enforced", probe_acl },
 	{ "fuse_passthrough", "FUSE passthrough",
 	  "unmodified programs do not reach the memory of live files (libzc does)",

@@ -105,8 +105,7 @@ static void probe_punch(const char *dir, struct probe_result *result)
 {
 	zu_cleanup_close int fd = scratch(dir, 0, false);
 
-	if (fd >= 0 &&
-	    fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 32 * PAGE) == 0)
+	if (fd >= 0 && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 32 * PAGE) == 0)
 		result->answer = PROBE_YES;
 	else
 		probe_errno(result);
@@ -156,7 +155,8 @@ static void probe_map(const char *dir, struct probe_result *result)
 
 const struct probe probes_host[] = {
 	{ "host_direct", "O_DIRECT on the host filesystem",
-	  "data pass through its page cache, and each commit flushes what others wrote", probe_direct },
+	  "data pass through its page cache, and each commit flushes what others wrote",
+	  probe_direct },
 	{ "host_splice_direct", "splice into a file opened O_DIRECT",
 	  "large writes are copied once in the daemon (about half as fast)", probe_splice },
 	{ "host_mmap", "shared mappings of files", "a store cannot be made there: LMDB needs them",
@@ -165,7 +165,8 @@ const struct probe probes_host[] = {
 	  "a full host shows only at the commit, and the page file gets fragmented",
 	  probe_fallocate },
 	{ "host_punch_hole", "punching holes",
-	  "pages that were freed stay allocated on the host until they are used again", probe_punch },
+	  "pages that were freed stay allocated on the host until they are used again",
+	  probe_punch },
 	{ "host_seek_hole", "SEEK_DATA and SEEK_HOLE",
 	  "copies of a store's page file are not sparse (zcfs itself does without)", probe_seek },
 	{ "host_xattr", "extended attributes of users",

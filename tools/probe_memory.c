@@ -21,7 +21,9 @@
 #define WP_UNPOPULATED (1u << 13)
 #define WP_ASYNC (1u << 15)
 #define USER_MODE_ONLY 1
-struct scan_region { uint64_t start, end, categories; };
+struct scan_region {
+	uint64_t start, end, categories;
+};
 struct scan_arg {
 	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
 	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;

@@ -50,8 +50,8 @@ static bool wait_step(struct job *job, const char *what)
 	if (passed >= (int64_t)job->options->seconds * 1000)
 		return false;
 	if (passed >= QUIET_MS && !job->options->quiet && isatty(STDERR_FILENO)) {
-		fprintf(stderr, "\r%s: %s: %s, %lld s ...", job->options->program,
-			job->mount.point, what, (long long)passed / 1000);
+		fprintf(stderr, "\r%s: %s: %s, %lld s ...", job->options->program, job->mount.point,
+			what, (long long)passed / 1000);
 		job->told = true;
 	}
 	poll(NULL, 0, STEP_MS);
@@ -122,7 +122,8 @@ static int say_why(const struct job *job, int code, bool fusermount)
 		return CANNOT;
 	if (code == EBUSY)
 		fprintf(stderr,
-			"%s: %s: in use; end the programs that use it (fuser -vm shows them), or use "
+			"%s: %s: in use; end the programs that use it (fuser -vm shows them), or "
+			"use "
 			"--lazy\n",
 			program, point);
 	else if (code == ETIMEDOUT)

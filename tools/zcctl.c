@@ -39,7 +39,8 @@ static char *list_verbs(int key, const char *text, void *input)
 	fputs("Verbs:\n", out);
 	for (int i = 0; i < VERBS; i++)
 		fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].help);
-	fputs("\n`zcctl VERB --help' tells more. Exit codes: 0 fine, 1 a negative finding (damaged), "
+	fputs("\n`zcctl VERB --help' tells more. Exit codes: 0 fine, 1 a negative finding "
+	      "(damaged), "
 	      "2 could not.\nThe manual: zcctl(8).\n",
 	      out);
 	fclose(out);

@@ -43,9 +43,9 @@
 #define ZC_CTL_REPLY_MAX 65536u
 #define ZC_CTL_TIMEOUT 5
 
-#define ZC_CTL_ROOT_DIR "/run/zcfs"	   /* root's sockets */
-#define ZC_CTL_USER_DIR "zcfs"		   /* in $XDG_RUNTIME_DIR */
-#define ZC_CTL_TMP_DIR "/tmp/zcfs-%u"	   /* with the uid */
+#define ZC_CTL_ROOT_DIR "/run/zcfs"   /* root's sockets */
+#define ZC_CTL_USER_DIR "zcfs"	      /* in $XDG_RUNTIME_DIR */
+#define ZC_CTL_TMP_DIR "/tmp/zcfs-%u" /* with the uid */
 #define ZC_CTL_SUFFIX ".sock"
 
 enum zc_ctl_type {

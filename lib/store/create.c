@@ -26,6 +26,9 @@ static int directory_open(const char *path, int *ret_fd, struct zu_err *err)
 	if (fd < 0)
 		return zu_err_set(err, errno, "%s: cannot open the directory of the store: %s",
 				  path, strerror(errno));
+	if (faccessat(fd, "format", F_OK, 0) == 0)
+		return zu_err_set(err, EEXIST, "%s: already a store; remove it first, or mount it",
+				  path);
 	copy = dup(fd);
 	dir = copy < 0 ? NULL : fdopendir(copy);
 	if (!dir)
@@ -34,9 +37,6 @@ static int directory_open(const char *path, int *ret_fd, struct zu_err *err)
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
 		    !strcmp(e->d_name, "lost+found"))
 			continue;
-		if (!strcmp(e->d_name, "format"))
-			return zu_err_set(err, EEXIST,
-					  "%s: already a store; remove it first, or mount it", path);
 		return zu_err_set(err, ENOTEMPTY,
 				  "%s: not empty (%s is in it); name a new or empty directory", path,
 				  e->d_name);

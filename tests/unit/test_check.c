@@ -356,7 +356,7 @@ static void expect_list(const char *const *texts)
 	if (txn)
 		commit();
 	check();
-	for (; texts[n] && n < found.count; n++)
+	for (; n < found.count && texts[n]; n++)
 		if (strcmp(texts[n], found.text[n]) != 0)
 			fail_msg("found \"%s\", not \"%s\"", found.text[n], texts[n]);
 	if (texts[n])

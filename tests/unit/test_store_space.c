@@ -144,6 +144,37 @@ static void test_fallocate_promises(void **state)
 	fixture_check_sound();
 }
 
+/* Pages that a read in flight was told of are not given to anybody else, whatever happens. */
+static void test_pages_of_a_read(void **state)
+{
+	const struct store_source source = {.buf = piece}, other = {.buf = got};
+	struct store *s = open_store();
+	uint64_t ino = make(s, "a"), big = make(s, "big");
+	struct store_read read;
+	uint8_t back[PIECE];
+
+	(void)state;
+	assert_int_equal(store_write(s, ino, 0, PIECE, &source, 0), PIECE);
+	assert_int_equal(store_commit(s, &ino, 1, 0), 0);
+	assert_int_equal(store_read_begin(s, ino, 0, PIECE, &read), 0);
+	assert_int_equal(read.count, 1);
+	assert_int_equal(read.segments[0].where, STORE_PAGES);
+	assert_int_equal(store_unlink(s, 1, "a"), 0);
+	store_forget(s, ino, 1);
+	assert_int_equal(store_commit(s, NULL, 0, STORE_COMMIT_ALL), 0);
+	memset(got, 0x22, sizeof(got));
+	for (uint64_t at = 0; store_write(s, big, at, PIECE, &other, 0) == PIECE;)
+		at += PIECE;
+	assert_int_equal(pread(store_page_fd(s), back, PIECE, (off_t)read.segments[0].pos), PIECE);
+	assert_memory_equal(back, piece, PIECE);
+	store_read_end(s, &read);
+	/* Now they are free again. */
+	assert_int_equal(store_commit(s, NULL, 0, STORE_COMMIT_ALL), 0);
+	assert_int_equal(store_write(s, big, LIMIT, PIECE, &other, 0), PIECE);
+	assert_int_equal(store_close(s), 0);
+	fixture_check_sound();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +182,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_small_writes, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_overwrite_when_full, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_fallocate_promises, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_pages_of_a_read, setup, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

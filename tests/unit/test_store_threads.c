@@ -77,7 +77,7 @@ static void reader(uint64_t *buf)
 static void cloner(unsigned id, uint64_t *buf)
 {
 	for (unsigned k = 0; k < ROUNDS; k++) {
-		struct store_attr a;
+		struct store_attr a, b;
 		char name[32], other[32];
 		ssize_t n;
 
@@ -90,6 +90,8 @@ static void cloner(unsigned id, uint64_t *buf)
 		for (ssize_t p = 0; p < n / 4096; p++)
 			check(buf[p * 512] >> 32 == k % FILES || !buf[p * 512], "a copied page");
 		check(store_rename(s, 1, name, 1, other, 0) == 0, "rename");
+		check(store_peek(s, 1, name, &b) == -ENOENT, "the old name is gone at once");
+		check(store_peek(s, 1, other, &b) == 0 && a.ino == b.ino, "the new name is there");
 		if (k % 8 == 0)
 			check(store_commit(s, &a.ino, 1, 0) == 0, "commit of a copy");
 		store_forget(s, a.ino, 1);

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* info.c - facts of the mount: for the control socket, and for the daemon itself. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "ctl_server.h"
+#include "fs.h"
+
+static bool add_u64(cJSON *json, const char *name, uint64_t value)
+{
+	char text[24];
+
+	/* cJSON's numbers are doubles. */
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	return cJSON_AddRawToObject(json, name, text) != NULL;
+}
+
+static bool add_store(cJSON *json, const struct store_info *s)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = {
+		{ "format_version", s->version },
+		{ "incompat", s->incompat },
+		{ "ro_compat", s->ro_compat },
+		{ "compat", s->compat },
+		{ "commit", s->commit },
+		{ "commits", s->commits },
+		{ "inodes", s->inodes },
+		{ "page_file_bytes", s->pages * FS_PAGE },
+		{ "used_bytes", (s->pages - s->free_pages) * FS_PAGE },
+		{ "free_bytes", s->free_pages * FS_PAGE },
+		{ "limit_bytes", s->limit_pages * FS_PAGE },
+		{ "total_bytes", s->total_pages * FS_PAGE },
+		{ "available_bytes", s->avail_pages * FS_PAGE },
+		{ "pending_files", s->pending_files },
+		{ "pending_bytes", s->pending_pages * FS_PAGE },
+		{ "buffered_bytes", s->buffered_bytes },
+		{ "cached_inodes", s->cached_inodes },
+		{ "write_splice_bytes", s->write_splice_bytes },
+		{ "write_copy_bytes", s->write_copy_bytes },
+		{ "write_buffer_bytes", s->write_buffer_bytes },
+		{ "write_fallbacks", s->write_fallbacks },
+	};
+	bool good = true;
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		good = good && add_u64(json, numbers[i].name, numbers[i].value);
+	good = good && cJSON_AddBoolToObject(json, "read_only", s->read_only);
+	good = good && cJSON_AddBoolToObject(json, "direct_io", s->direct);
+	good = good && cJSON_AddBoolToObject(json, "host_fallocate", s->can_allocate);
+	good = good && cJSON_AddBoolToObject(json, "host_punch", s->can_punch);
+	if (s->failed)
+		good = good && cJSON_AddStringToObject(json, "failure", s->failure) &&
+		       add_u64(json, "failed_at", (uint64_t)s->failed_at.tv_sec);
+	return good;
+}
+
+static bool add_mount(cJSON *json)
+{
+	struct counters *c = &fs.count;
+	bool good = true;
+
+	good = good && cJSON_AddStringToObject(json, "mount", fs.opt.mnt);
+	good = good &&
+	       cJSON_AddStringToObject(json, "cache", fs.opt.writeback ? "writeback" : "none");
+	good = good && add_u64(json, "workers", fs.opt.workers);
+	good = good && add_u64(json, "commit_seconds", fs.opt.commit_seconds);
+	good = good && add_u64(json, "fuse_minor", fs.init_minor);
+	good = good && add_u64(json, "fuse_offered", fs.init_offered);
+	good = good && add_u64(json, "fuse_flags", fs.init_flags);
+	good = good && add_u64(json, "requests", c->requests);
+	good = good && add_u64(json, "deliveries", c->deliveries);
+	good = good && add_u64(json, "read_map_bytes", c->read_map_bytes);
+	good = good && add_u64(json, "read_splice_bytes", 0);
+	good = good && add_u64(json, "read_copy_bytes", c->read_copy_bytes);
+	good = good && add_u64(json, "read_zero_bytes", c->read_zero_bytes);
+	good = good && add_u64(json, "write_bytes", c->write_bytes);
+	return good;
+}
+
+static int info(void *arg, cJSON *into)
+{
+	struct store_info s;
+
+	store_get_info(fs.store, &s);
+	return add_mount(into) && add_store(into, &s) ? 0 : -ENOMEM;
+}
+
+void info_start(struct ctl_server **ret_server)
+{
+	static const struct ctl_hooks hooks = { .info = info };
+	struct store_info s;
+	struct zu_err err = { 0 };
+
+	/* Readers share a store: its name is the writer's. */
+	if (fs.opt.read_only)
+		return;
+	store_get_info(fs.store, &s);
+	if (ctl_server_start(fs.opt.store, s.uuid, &hooks, ret_server, &err) < 0)
+		log_text(LOG_WARNING, "%s; zcctl cannot ask this mount", err.text);
+}
+
+bool info_low_on_space(void)
+{
+	static _Atomic int64_t looked_at;
+	static _Atomic bool low;
+	struct timespec t;
+	int64_t now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	now = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	if (now - atomic_load_explicit(&looked_at, memory_order_relaxed) >= 50) {
+		struct store_info s;
+		uint64_t room;
+
+		atomic_store_explicit(&looked_at, now, memory_order_relaxed);
+		store_get_info(fs.store, &s);
+		/* 64 MiB, of a small store a sixteenth */
+		room = s.total_pages / 16 < 16384 ? s.total_pages / 16 : 16384;
+		atomic_store_explicit(&low, s.avail_pages < room, memory_order_relaxed);
+	}
+	return atomic_load_explicit(&low, memory_order_relaxed);
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* options.c - the command line. */
+#include <argp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs.h"
+#include "util/cleanup.h"
+
+/* What libfuse and the kernel take; those that end in "=" have a value. */
+static const char *const passed[] = {
+	"allow_other", "allow_root", "auto_unmount", "dev", "nodev", "suid", "nosuid", "exec",
+	"noexec", "atime", "noatime", "diratime", "nodiratime", "sync", "async", "dirsync",
+	"max_read=", "context=", "fscontext=", "defcontext=", "rootcontext=",
+};
+
+/* Words of fstab, what is always so, and what FUSE has no use for. */
+static const char *const ignored[] = {
+	"defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "nofail",
+	"_netdev", "default_permissions", "nonempty", "relatime", "norelatime", "strictatime",
+	"nostrictatime", "lazytime", "nolazytime", "silent", "loud", "subtype=", "comment=",
+	"x-", "X-", "user=",
+};
+
+static bool in_table(const char *const *table, size_t n, const char *option)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t length = strlen(table[i]);
+		char end = table[i][length - 1];
+
+		if (end == '=' || end == '-' ? !strncmp(option, table[i], length)
+					     : !strcmp(option, table[i]))
+			return true;
+	}
+	return false;
+}
+#define IN(table, option) in_table(table, sizeof(table) / sizeof(table[0]), option)
+
+static int set_number(const char *option, unsigned low, unsigned high, unsigned *ret,
+		      struct zu_err *err)
+{
+	const char *text = strchr(option, '=') + 1;
+	char *end;
+	unsigned long value;
+
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (errno || end == text || *end || *text == '-' || value < low || value > high)
+		return zu_err_set(err, EINVAL, "option %s: not a number from %u to %u", option, low,
+				  high);
+	*ret = (unsigned)value;
+	return 0;
+}
+
+static int set_fsname(struct options *opt, const char *value, struct zu_err *err)
+{
+	free(opt->fsname);
+	opt->fsname = strdup(value);
+	return opt->fsname ? 0 : zu_err_set(err, ENOMEM, "no memory left");
+}
+
+static int pass(struct options *opt, const char *option, struct zu_err *err)
+{
+	if (!strcmp(option, "allow_root"))
+		opt->allow_root = true;
+	if (fuse_opt_add_opt_escaped(&opt->fuse, option) < 0)
+		return zu_err_set(err, ENOMEM, "no memory left");
+	return 0;
+}
+
+static int set_word(struct options *opt, const char *option, struct zu_err *err)
+{
+	if (!strcmp(option, "ro") || !strcmp(option, "rw"))
+		opt->read_only = option[1] == 'o';
+	else if (!strcmp(option, "cache=writeback") || !strcmp(option, "cache=none"))
+		opt->writeback = option[6] == 'w';
+	else if (!strncmp(option, "cache=", 6))
+		return zu_err_set(err, EINVAL, "option %s: the cache is writeback or none", option);
+	else if (!strcmp(option, "policy=auto") || !strcmp(option, "policy=explicit"))
+		opt->explicit_policy = option[7] == 'e';
+	else if (!strncmp(option, "policy=", 7))
+		return zu_err_set(err, EINVAL, "option %s: the policy is auto or explicit", option);
+	else if (IN(passed, option))
+		return pass(opt, option, err);
+	else if (!IN(ignored, option))
+		return zu_err_set(err, EINVAL, "option %s is not known; zcfs --help lists them",
+				  option);
+	return 0;
+}
+
+static int set(struct options *opt, const char *option, struct zu_err *err)
+{
+	int r;
+
+	if (!strncmp(option, "commit=", 7))
+		return set_number(option, 0, 86400, &opt->commit_seconds, err);
+	if (!strncmp(option, "lock_wait=", 10))
+		return set_number(option, 0, 86400, &opt->lock_seconds, err);
+	if (!strncmp(option, "fsname=", 7))
+		return set_fsname(opt, option + 7, err);
+	if (strncmp(option, "workers=", 8))
+		return set_word(opt, option, err);
+	r = set_number(option, 1, FS_MAX_WORKERS, &opt->workers, err);
+	/* One alone could not take the pages that its own answer makes the kernel write back. */
+	if (r == 0 && opt->workers < 2)
+		opt->workers = 2;
+	return r;
+}
+
+int options_add(struct options *opt, const char *list, struct zu_err *err)
+{
+	zu_cleanup_free char *copy = strdup(list);
+	char *from = copy, *to = copy, *start = copy;
+	int r = copy ? 0 : zu_err_set(err, ENOMEM, "no memory left");
+
+	/* A comma in a value is written "\,", a backslash "\\". */
+	for (; r == 0 && from; from++) {
+		bool end = *from == ',' || !*from;
+		bool last = !*from;
+
+		if (*from == '\\' && from[1])
+			from++;
+		if (!end) {
+			*to++ = *from;
+			continue;
+		}
+		*to++ = '\0';
+		if (*start)
+			r = set(opt, start, err);
+		start = to;
+		if (last)
+			break;
+	}
+	return r;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *opt = state->input;
+	struct zu_err err = { 0 };
+
+	switch (key) {
+	case 'o':
+		if (options_add(opt, arg, &err) < 0)
+			argp_failure(state, 2, 0, "%s", err.text);
+		return 0;
+	case 'd':
+		opt->debug = true;
+		opt->foreground = true;
+		return 0;
+	case 'f':
+		opt->foreground = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (opt->mnt)
+			argp_error(state, "one STORE and one MNT only, not also %s", arg);
+		*(opt->store ? &opt->mnt : &opt->store) = strdup(arg);
+		return 0;
+	case ARGP_KEY_END:
+		if (!opt->mnt)
+			argp_error(state, "STORE and MNT are needed");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const char doc[] =
+	"Mount the store STORE on the directory MNT, and serve it in the background. Returns when "
+	"the mount is ready to use.\v"
+	"Options for -o, separated by commas:\n\n"
+	"  ro                      change nothing\n"
+	"  commit=SECONDS          commit so often (default 5, 0: only when asked)\n"
+	"  cache=writeback|none    keep data in the kernel's cache (default), or go around it\n"
+	"  policy=auto|explicit    what new files are committed by: all commits (default), or only\n"
+	"                          those asked for by name\n"
+	"  workers=N               threads that serve requests (default 4, at least 2)\n"
+	"  lock_wait=SECONDS       wait so long for another process to leave the store (default 30)\n"
+	"  allow_other, allow_root let other users, or root, in as well\n"
+	"  fsname=NAME             source in the table of mounts (default: the path of STORE)\n"
+	"  and those of every mount: nosuid, nodev, noexec, noatime, sync, dirsync, max_read=N ...\n\n"
+	"The mount is ended by zcctl umount MNT, umount(8), fusermount3 -u, or SIGTERM; everything "
+	"is committed then.";
+
+static void print_version(FILE *stream, struct argp_state *state)
+{
+	fprintf(stream, "zcfs %s\n", ZC_VERSION);
+}
+
+void options_parse(struct options *opt, int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ NULL, 'o', "OPTION,...", 0, "Mount options, see below", 0 },
+		{ NULL, 'f', NULL, 0, "Stay in the foreground", 0 },
+		{ NULL, 'd', NULL, 0, "Foreground, with a trace of every request", 0 },
+		{ 0 },
+	};
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse,
+		.args_doc = "STORE MNT",
+		.doc = doc,
+	};
+
+	*opt = (struct options){
+		.writeback = true,
+		.commit_seconds = 5,
+		.lock_seconds = 30,
+		.workers = 4,
+	};
+	argp_program_version_hook = print_version;
+	argp_err_exit_status = 2;
+	argp_parse(&argp, argc, argv, 0, NULL, opt);
+}
+
+void options_clear(struct options *opt)
+{
+	free(opt->store);
+	free(opt->mnt);
+	free(opt->fuse);
+	free(opt->fsname);
+	*opt = (struct options){ 0 };
+}
