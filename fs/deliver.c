@@ -9,15 +9,18 @@
  * an inode, and comes back when it is delivered.
  *
  * When the daemon's end of the socket is closed, the process ends. If notifications are still under
- * way then, their requests are read here and answered with EIO until the last has returned.
+ * way then, nobody is left to serve them: the connection is aborted through fusectl; where that is
+ * not mounted, its requests are read here and answered with EIO until the last has returned.
  *
  * Threads: SENDERS that take messages, and the main thread, which waits for the end. `busy` counts
  * notifications under way; who finds it 0 after the end was seen exits for all.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,6 +32,7 @@ enum { DEVICE = 3, SOCKET = 4, SENDERS = 4, DRAIN_SIZE = FS_MAX_IO + 2 * FS_PAGE
 
 static _Atomic unsigned busy;
 static _Atomic bool ended;
+static const char *connection; /* its number in fusectl */
 
 static int notify(uint64_t ino)
 {
@@ -49,7 +53,22 @@ static void end_if_idle(void)
 		_exit(0);
 }
 
-/* Answer what the dead daemon no longer can. */
+/* End all that the dead daemon no longer can. */
+static bool abort_connection(void)
+{
+	char path[64];
+	bool aborted;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%s/abort", connection);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	aborted = write(fd, "1", 1) == 1;
+	close(fd);
+	return aborted;
+}
+
 static void __attribute__((noreturn)) drain(void)
 {
 	char *buf = malloc(DRAIN_SIZE);
@@ -92,13 +111,18 @@ static void *send_notifications(void *arg)
 	}
 	atomic_store(&ended, true);
 	end_if_idle();
-	drain();
+	if (!abort_connection())
+		drain();
+	/* Those under way return now; the last of them ends the process. */
+	for (;;)
+		pause();
 }
 
-int deliver_main(void)
+int deliver_main(const char *number)
 {
 	pthread_t thread;
 
+	connection = number;
 	/* An end of the terminal or of the group is not ours: the daemon decides. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -55,9 +56,11 @@ bool delivery_needed(uint64_t ino)
 
 static int start_helper(void)
 {
-	static const char *const argv[] = { "zcfs", "--deliver", NULL };
+	char connection[16];
+	const char *const argv[] = { "zcfs", "--deliver", connection, NULL };
 	int pair[2], fds[2], r;
 
+	snprintf(connection, sizeof(connection), "%u", fs.mounted.minor);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	fds[0] = wire_clone();

@@ -51,6 +51,10 @@ struct options {
 	unsigned workers;
 };
 
+struct mountpoint {
+	unsigned major, minor;
+};
+
 struct counters {
 	_Atomic uint64_t read_map_bytes, read_copy_bytes, read_zero_bytes;
 	_Atomic uint64_t write_bytes, requests, deliveries;
@@ -62,6 +66,7 @@ struct fs {
 	struct fuse_session *session;
 	struct counters count;
 	uid_t owner;
+	struct mountpoint mounted; /* minor 0: nothing yet */
 	/* What INIT agreed upon, for the information and the tests. */
 	uint64_t init_offered, init_flags;
 	uint32_t init_minor;
@@ -92,9 +97,6 @@ int options_add(struct options *opt, const char *list, struct zu_err *err);
 
 /* Make the names of opt absolute and see that the store can be mounted there. */
 int mountpoint_check(struct options *opt, struct zu_err *err);
-struct mountpoint {
-	unsigned major, minor;
-};
 /* What is mounted at `path`, topmost, if it is a zcfs; -ENOENT. Only the table is read. */
 int mountpoint_find(const char *path, struct mountpoint *ret_mount);
 /* Mount; the descriptor of the device is the session's. */
@@ -125,7 +127,8 @@ struct request {
 int wire_start(unsigned workers);
 void wire_stop(void);
 int wire_fd(unsigned channel);
-int wire_clone(void); /* a new descriptor on the same connection */
+/* A new descriptor on the same connection; where the device may not be opened, the same one. */
+int wire_clone(void);
 /* Tag a request that was read from `channel`; false: it cannot be served. */
 bool wire_received(unsigned channel, struct fuse_in_header *in, size_t size);
 /* Set once INIT was answered. */
@@ -206,7 +209,7 @@ struct deliver_message {
 	uint64_t ino;
 	int64_t result;
 };
-int deliver_main(void);
+int deliver_main(const char *connection);
 
 /* ---- info.c ----------------------------------------------------------------------------- */
 

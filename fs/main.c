@@ -27,7 +27,6 @@ enum { LAZY_MS = 2000 };
 struct fs fs;
 
 static int parent_fd = -1, signal_fd = -1;
-static struct mountpoint mounted;
 
 /* ---- going to the background ------------------------------------------------------------- */
 
@@ -147,7 +146,8 @@ static int serve_mount(struct zu_err *err)
 {
 	int r = wire_start(fs.opt.workers);
 
-	if (r == 0 && fs.opt.writeback && !fs.opt.read_only)
+	/* (Also without the cache: stores through a mapping wait in the kernel.) */
+	if (r == 0 && !fs.opt.read_only)
 		r = delivery_start();
 	if (r == 0)
 		r = workers_start(fs.opt.workers);
@@ -218,8 +218,8 @@ static void remove_dead_mount(void)
 	struct mountpoint now;
 	pid_t pid;
 
-	if (mounted.minor == 0 || mountpoint_find(fs.opt.mnt, &now) < 0 ||
-	    now.minor != mounted.minor || now.major != mounted.major)
+	if (fs.mounted.minor == 0 || mountpoint_find(fs.opt.mnt, &now) < 0 ||
+	    now.minor != fs.mounted.minor || now.major != fs.mounted.major)
 		return;
 	if (unmount_spawn(&pid) == 0)
 		waitpid(pid, NULL, 0);
@@ -271,14 +271,10 @@ static int run(void)
 
 	if (r < 0) {
 		fprintf(stderr, "zcfs: %s\n", err.text);
-		if (fs.session && mountpoint_find(fs.opt.mnt, &mounted) < 0)
-			mounted.minor = 0;
 		end(NULL);
 		tell_parent(1);
 		return 1;
 	}
-	if (mountpoint_find(fs.opt.mnt, &mounted) < 0)
-		mounted.minor = 0;
 	mountpoint_read_ahead();
 	info_start(&server);
 	if (!fs.opt.foreground)
@@ -295,8 +291,8 @@ int main(int argc, char **argv)
 {
 	int status;
 
-	if (argc == 2 && !strcmp(argv[1], "--deliver"))
-		return deliver_main();
+	if (argc == 3 && !strcmp(argv[1], "--deliver"))
+		return deliver_main(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "--unmount"))
 		return unmount_main(argv[2]);
 	options_parse(&fs.opt, argc, argv);

@@ -161,7 +161,8 @@ static int check_device(struct zu_err *err)
 {
 	zu_cleanup_close int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 
-	if (fd >= 0)
+	/* For ordinary users fusermount3 opens it. */
+	if (fd >= 0 || (geteuid() != 0 && (errno == EACCES || errno == EPERM)))
 		return 0;
 	return zu_err_set(err, errno, "/dev/fuse: %s; %s", lower_error(errno),
 			  errno == EACCES || errno == EPERM
@@ -278,8 +279,11 @@ int mountpoint_mount(struct zu_err *err)
 	r = fs.session ? fuse_session_mount(fs.session, fs.opt.mnt) : -1;
 	capture_end(&capture, why, sizeof(why));
 	fuse_opt_free_args(&args);
-	if (r == 0)
+	if (r == 0) {
+		if (mountpoint_find(fs.opt.mnt, &fs.mounted) < 0)
+			fs.mounted = (struct mountpoint){ 0 };
 		return 0;
+	}
 	if (fs.session)
 		fuse_session_destroy(fs.session);
 	fs.session = NULL;
@@ -290,12 +294,10 @@ int mountpoint_mount(struct zu_err *err)
 void mountpoint_read_ahead(void)
 {
 	char path[96];
-	struct mountpoint m;
 	zu_cleanup_close int fd = -1;
 
-	if (mountpoint_find(fs.opt.mnt, &m) < 0)
-		return;
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", m.major, m.minor);
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", fs.mounted.major,
+		 fs.mounted.minor);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	/* An ordinary user may not: the mount is slower at reading ahead, and right. */
 	if (fd >= 0 && write(fd, "1024", 4) < 0)

@@ -167,8 +167,12 @@ int wire_clone(void)
 	uint32_t base = (uint32_t)fds[0];
 	zu_cleanup_close int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 
-	if (fd < 0 || ioctl(fd, FUSE_DEV_IOC_CLONE, &base) < 0)
-		return -errno;
+	if (fd < 0 || ioctl(fd, FUSE_DEV_IOC_CLONE, &base) < 0) {
+		/* An ordinary user may have the device from fusermount3 alone: share it. */
+		int shared = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
+
+		return shared < 0 ? -errno : shared;
+	}
 	return TAKE_FD(fd);
 }
 

@@ -150,8 +150,6 @@ static void finding(struct outcome *o, const char *text)
 	o->told++;
 	if (o->args->json)
 		cJSON_AddItemToArray(o->findings, cJSON_CreateString(text));
-	else if (o->error)
-		complain("%s", text); /* it names the store */
 	else
 		printf("%s: %s\n", o->args->store, text);
 }
@@ -272,9 +270,10 @@ static void print_text(const struct outcome *o)
 	const struct store_check_result *n = &o->result;
 	char used[32];
 
+	/* The findings are facts, on stdout; that there are any is the reason of the failure. */
 	if (o->told)
-		printf("%s: damaged: %" PRIu64 " finding%s; nothing was changed\n", o->args->store,
-		       o->told, o->told == 1 ? "" : "s");
+		complain("%s: damaged: %" PRIu64 " finding%s; nothing was changed", o->args->store,
+			 o->told, o->told == 1 ? "" : "s");
 	else
 		printf("%s: sound: %" PRIu64 " files, %" PRIu64 " directories, %" PRIu64
 		       " names, %s in use, %" PRIu64 " pages shared, %" PRIu64 " orphans\n",

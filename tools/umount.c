@@ -24,14 +24,15 @@
 #include "umount.h"
 #include "util/cleanup.h"
 
-enum { CANNOT = 2, STEP_MS = 20, QUIET_MS = 2000 };
+enum { CANNOT = 2, STEP_MOST_MS = 50, QUIET_MS = 2000 };
 
 struct job {
 	const struct umount_options *options;
 	struct mount mount;
 	char *store; /* NULL: not known */
 	int64_t started;
-	bool told;
+	int64_t told; /* second of the last progress, 0: nothing on the line */
+	int step;     /* ms */
 };
 
 static int64_t now_ms(void)
@@ -49,12 +50,16 @@ static bool wait_step(struct job *job, const char *what)
 
 	if (passed >= (int64_t)job->options->seconds * 1000)
 		return false;
-	if (passed >= QUIET_MS && !job->options->quiet && isatty(STDERR_FILENO)) {
+	if (passed >= QUIET_MS && passed / 1000 != job->told && !job->options->quiet &&
+	    isatty(STDERR_FILENO)) {
+		job->told = passed / 1000;
 		fprintf(stderr, "\r%s: %s: %s, %lld s ...", job->options->program, job->mount.point,
-			what, (long long)passed / 1000);
-		job->told = true;
+			what, (long long)job->told);
 	}
-	poll(NULL, 0, STEP_MS);
+	/* Most unmounts take no time; the others need no hurry. */
+	poll(NULL, 0, job->step);
+	if (job->step < STEP_MOST_MS)
+		job->step *= 2;
 	return true;
 }
 
@@ -62,7 +67,7 @@ static void end_progress(struct job *job)
 {
 	if (job->told)
 		fputc('\n', stderr);
-	job->told = false;
+	job->told = 0;
 }
 
 /* In the child: umount(2), for ordinary users fusermount3. Its exit status is an errno, or 255
@@ -156,6 +161,8 @@ static int wait_for_lock(struct job *job)
 		return CANNOT;
 	}
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 && job->mount.read_only)
+		return 0; /* with a name of its own (-o fsname); there is nothing to commit */
 	if (fd < 0) {
 		fprintf(stderr,
 			"%s: %s: unmounted, but cannot see when its last commit ends: %s: %s\n",
@@ -173,8 +180,8 @@ static int wait_for_lock(struct job *job)
 		if (!wait_step(job, "waiting for the last commit")) {
 			end_progress(job);
 			fprintf(stderr,
-				"%s: %s: unmounted, but the daemon is still committing after %u s; "
-				"wait until %s is unlocked\n",
+				"%s: %s: unmounted, but its daemon has not left the store after %u "
+				"s; wait until %s is unlocked\n",
 				program, job->mount.point, job->options->seconds, path);
 			return CANNOT;
 		}
@@ -194,7 +201,7 @@ static void find_store(struct job *job)
 
 int umount_and_wait(const char *path, const struct umount_options *options)
 {
-	struct job job = { .options = options, .started = now_ms() };
+	struct job job = { .options = options, .started = now_ms(), .step = 1 };
 	int r = mount_find(path, &job.mount);
 	bool fusermount = false;
 

@@ -416,6 +416,10 @@ void alloc_look_at_host(struct store *s)
 
 	if (fstatfs(s->page_fd, &fs) < 0)
 		return;
+	if (!fs.f_blocks) { /* it does not say (ramfs) */
+		s->host_pages = s->host_avail = 1ull << 40;
+		return;
+	}
 	s->host_pages = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize / PAGE;
 	s->host_avail = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize / PAGE;
 }

@@ -162,7 +162,6 @@ ssize_t store_copy_range(struct store *s, uint64_t in, uint64_t in_offset, uint6
 			b->now.size = MAX(b->now.size, out_offset + head + body);
 		}
 		data_modified(s, b, false);
-		inode_kill_privs(s, b);
 	}
 	a->refs--;
 	b->refs--;

@@ -125,7 +125,7 @@ int format_lock(const char *path, int dir_fd, bool shared, unsigned seconds,
 					  "store %s: in use by another process; unmount it first "
 					  "(zcctl umount)",
 					  path);
-		if (tick == 10 && options && options->log) {
+		if (tick == 30 && options && options->log) {
 			snprintf(text, sizeof(text),
 				 "store %s: in use by another process, waiting up to %u s for it",
 				 path, seconds);

@@ -9,20 +9,21 @@
 
 store="$T/store" mnt="$T/mnt"
 size=40960 # of an old content
+options=commit=3600
 old=1 old_size=$size version=1 cuts=0 news=0 olds=0
 
 # cut HOW SIZE MICROSECONDS: one crash, and what it left.
 cut() {
 	local how=$1 new_size=$2 us=$3 pid did found
 	version=$((version + 1))
-	mountpoint -q "$mnt" || zc_mount "$store" "$mnt" commit=3600
+	mountpoint -q "$mnt" || zc_mount "$store" "$mnt" "$options"
 	pid=$(zc_pid "$mnt")
 	did=$("$bin/renamecut" cut "$mnt" "$how" "$old" "$old_size" "$version" "$new_size" "$us" "$pid") ||
 		fail "$how, killed $us us after the start: $did"
 	after_kill "$pid" "$mnt"
 	cuts=$((cuts + 1))
 	((cuts % 10)) || zc_check "$store"
-	zc_mount "$store" "$mnt" commit=3600
+	zc_mount "$store" "$mnt" "$options"
 	found=$("$bin/renamecut" verify "$mnt" "$old" "$old_size" "$version" "$new_size") ||
 		fail "$how, killed $us us after the start ($did): neither old nor new"
 	if [[ $found == new ]]; then
@@ -42,9 +43,15 @@ small)
 	for ((i = 0; i <= 64; i++)); do
 		cut "${hows[i % 5]}" "$size" $((i * i * 5)) # 0 to 20 ms, finer at the start
 	done
+	# Without the writeback cache, what was stored through a mapping still waits in the kernel.
+	zc_umount "$mnt"
+	options+=,cache=none
+	for ((i = 0; i < 15; i++)); do
+		cut mmap "$size" $((i * i * 100))
+	done
 	;;
 big)
-	for us in 0 100000 600000 2000000; do
+	for us in 0 20000 60000 300000; do
 		cut write $((1 << 30)) "$us"
 		# The next one is to have a small file to replace.
 		rm -f "$mnt/target" "$mnt/source"

@@ -4,6 +4,7 @@
  *   makes "target" (version OLD, committed) unless it is there, and "source" (version NEW, not
  *   synced, open for writing); renames it over, and kills PID US microseconds after the start of
  *   that. Prints "renamed" if the rename returned, "committed" if an fsync of the directory did.
+ *   Meanwhile another process commits all the time, so the kill meets commits at every stage.
  *   HOW: write, mmap, sync (written, and the directory is synced after the rename), exchange, or
  *   tmpfile: the source has no name, and is linked as "linked".
  * renamecut verify DIR OLD OLDSIZE NEW NEWSIZE
@@ -98,6 +99,27 @@ static pid_t killer(unsigned us, pid_t victim, int *go)
 	return pid;
 }
 
+/* Every commit takes the names as they are: also the rename, as soon as it was applied. */
+static pid_t committer(void)
+{
+	pid_t pid = fork();
+	int fd, rc = 0;
+
+	if (pid < 0)
+		die("fork: %m");
+	if (pid)
+		return pid;
+	fd = open_at(dir, "other", O_RDWR | O_CREAT);
+	if (fd < 0)
+		rc = -fd;
+	for (uint32_t n = 0; !rc; n++)
+		if (pwrite(fd, &n, sizeof(n), 0) < 0 || fsync(fd))
+			rc = errno;
+	if (!is_dead(dir, rc))
+		die("commits of another file: %s, but the daemon lives", strerror(rc));
+	_exit(0);
+}
+
 static int replace(const char *how, int fd)
 {
 	char from[4096], to[4096];
@@ -123,11 +145,12 @@ static int cut(char **argv)
 	int fd, go, st, rc;
 	const char *what = "cut";
 	double t;
-	pid_t k;
+	pid_t k, c;
 
 	make_target(old);
 	k = killer((unsigned)atoi(argv[5]), (pid_t)atoi(argv[6]), &go);
 	fd = make_source(new, argv[0]);
+	c = committer();
 	t = now();
 	if (write(go, "x", 1) != 1)
 		die("pipe: %m");
@@ -143,6 +166,8 @@ static int cut(char **argv)
 		die("rename: %s, but the daemon lives", strerror(rc));
 	if (waitpid(k, &st, 0) != k || st)
 		die("the daemon could not be killed");
+	if (waitpid(c, &st, 0) != c || st)
+		die("the process that commits ended with status %#x", (unsigned)st);
 	printf("%s (rename took %.1f ms)\n", what, t * 1e3);
 	close(fd);
 	return 0;

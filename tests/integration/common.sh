@@ -73,6 +73,20 @@ refuses() {
 	ok "$(<"$T/refuses.err")"
 }
 
+# fuse_for_users: go on where ordinary users may open /dev/fuse. Where they may not (a container, a
+# machine without udev), the test runs once more in a mount namespace of its own with such a node.
+fuse_for_users() {
+	! as_user test -w /dev/fuse || return 0
+	[[ -z ${ZC_FUSE_NODE-} ]] || fail 'users cannot open the node that was made for them'
+	local status=0
+	ZC_FUSE_NODE=1 unshare -m --propagation private bash -c '
+		mkdir "$T/dev" && mount -t tmpfs -o dev none "$T/dev" &&
+			mknod -m 666 "$T/dev/fuse" c 10 229 &&
+			mount --bind "$T/dev/fuse" /dev/fuse || exit 1
+		exec bash "$@"' bash "$0" || status=$?
+	exit "$status"
+}
+
 # json FILE EXPRESSION: the Python EXPRESSION of what is in the JSON text of FILE, `j`
 json() {
 	python3 -c 'import json, sys

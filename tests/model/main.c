@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* model DIR -s SEED -n OPS [-e EVERY] [--remount CMD] [--allow-no-mmap] */
+/* model DIR -s SEED -n OPS [-e EVERY] [--remount CMD] [--allow-no-mmap] [-v] */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -71,8 +71,9 @@ static void one_op(void)
 static void usage(void)
 {
 	fprintf(stderr,
-		"usage: model DIR -s SEED -n OPS [-e EVERY] [--remount CMD] [--allow-no-mmap]\n"
-		"  DIR must be empty; EVERY: operations between remounts (2000)\n");
+		"usage: model DIR -s SEED -n OPS [-e EVERY] [--remount CMD] [--allow-no-mmap] "
+		"[-v]\n"
+		"  DIR must be empty; EVERY: operations between remounts (2000); -v: print each\n");
 	exit(2);
 }
 
@@ -85,7 +86,7 @@ static uint64_t parse_args(int argc, char **argv)
 	int c;
 
 	W.argv = argv;
-	while ((c = getopt_long(argc, argv, "s:n:e:", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "s:n:e:v", longs, NULL)) != -1) {
 		if (c == 's')
 			W.seed = strtoull(optarg, NULL, 0);
 		else if (c == 'n')
@@ -94,6 +95,8 @@ static uint64_t parse_args(int argc, char **argv)
 			every = strtoull(optarg, NULL, 0);
 		else if (c == 'r')
 			W.remount = optarg;
+		else if (c == 'v')
+			W.trace = true;
 		else if (c == 'm')
 			W.allow_no_mmap = true;
 		else

@@ -69,6 +69,7 @@ struct world {
 	const char *dir;
 	const char *remount; /* command, or NULL */
 	bool allow_no_mmap;  /* ENODEV from a shared mapping is no failure */
+	bool trace;	     /* print each operation */
 	bool root;
 	uint64_t seed, ops, op;
 	struct node *top;

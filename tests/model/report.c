@@ -50,15 +50,42 @@ void fill_random(uint8_t *p, size_t n)
 		*p++ = (uint8_t)rng();
 }
 
+/* Into a line: paths without the directory of the run, long names as L*3 by their last letters. */
+static void shorten(char *out, const char *in)
+{
+	size_t skip = strlen(W.dir), n = 0;
+
+	while (*in && n < LINE - 8) {
+		size_t run = strspn(in, "L");
+
+		if (!strncmp(in, W.dir, skip)) {
+			in += skip;
+			out[n++] = '@';
+		} else if (run > 200) {
+			in += run;
+			out[n++] = 'L';
+			out[n++] = '*';
+		} else {
+			out[n++] = *in == '\n' ? '?' : *in;
+			in++;
+		}
+	}
+	out[n] = 0;
+}
+
 void note(const char *fmt, ...)
 {
-	char *line = last[W.noted % KEEP];
+	char *line = last[W.noted % KEEP], text[3 * PATH_CAP];
 	int n = snprintf(line, LINE, "%8llu  ", (unsigned long long)W.op);
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(line + n, (size_t)(LINE - n), fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	shorten(text, text);
+	snprintf(line + n, (size_t)(LINE - n), "%.300s", text);
+	if (W.trace)
+		fprintf(stderr, "%s\n", line);
 	W.noted++;
 }
 
@@ -78,15 +105,19 @@ static void put_quoted(const char *arg)
 void differ(const char *fmt, ...)
 {
 	uint64_t from = W.noted > KEEP ? W.noted - KEEP : 0;
+	char text[3 * PATH_CAP];
 	va_list ap;
 
 	fflush(stdout);
 	fprintf(stderr, "model: seed %llu: operation %llu differs from the reference:\n  ",
 		(unsigned long long)W.seed, (unsigned long long)W.op);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "\nthe last operations, the failing one at the end:\n");
+	shorten(text, text);
+	fprintf(stderr,
+		"%s\nthe last operations (@ is the directory), the failing one at the end:\n",
+		text);
 	for (uint64_t i = from; i < W.noted; i++)
 		fprintf(stderr, "%s\n", last[i % KEEP]);
 	fprintf(stderr, "replay, in an empty directory:");

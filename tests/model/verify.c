@@ -139,7 +139,6 @@ static void check_node(const char *path, struct node *n)
 {
 	struct stat st;
 
-	note("  compare %s (%s)", path, node_kind(n));
 	expect(lstat(path, &st), 0, path);
 	check_stat(&st, n, path);
 	check_xattrs(path, n);

@@ -3,7 +3,8 @@
 #
 # A store or a mount point that the user may not use is refused.
 . "$(dirname "$0")/../common.sh" || exit 1
-need setpriv
+need setpriv unshare
+fuse_for_users
 zc_create "$S"
 chmod 0700 "$S"
 install -d -o 65534 -g 65534 "$T/user" "$T/user/mnt"

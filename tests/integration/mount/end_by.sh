@@ -12,7 +12,7 @@ os.chdir(sys.argv[1])
 with open("written", "wb") as f:
     f.write(b"w" * 3000001)
 os.mkdir("dir")
-os.symlink("written", "dir/link")
+os.symlink("../written", "dir/link")
 with open("old", "wb") as f:        # replaced without a sync
     f.write(b"old")
 with open("new", "wb") as f:

@@ -17,6 +17,7 @@ os.symlink("target", "a/link")
 os.mkfifo("a/fifo")
 with open("a/file", "wb") as f:
     f.write(b"content")
+    f.flush()
     os.fsync(f.fileno())
 os.rename("a/file", "a/b/file")
 os.chmod("a/b/file", 0o4711)

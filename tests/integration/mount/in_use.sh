@@ -6,9 +6,9 @@
 fresh
 echo text >"$M/file"
 mkdir "$T/second"
-refuses 'store.*/store: in use' "$ZCFS" "$S" "$T/second" -o lock_wait=1
+refuses 'store.*/store: in use' "$ZCFS" "$S" "$T/second" -o lock_wait=0
 not_mounted "$T/second" || fail 'mounted twice'
-refuses 'store.*/store: in use' "$ZCFS" "$S" "$T/second" -o ro,lock_wait=1
+refuses 'store.*/store: in use' "$ZCFS" "$S" "$T/second" -o ro,lock_wait=0
 equal 'the file' "$(<"$M/file")" text
 fails 2 "$ZCCTL" check "$S"
 grep -q '^zcctl: .*in use' "$T/fails.err" || fail "zcctl check: $(<"$T/fails.err")"

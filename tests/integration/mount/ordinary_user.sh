@@ -3,7 +3,8 @@
 #
 # An ordinary user creates, mounts by fusermount3, uses and unmounts a store.
 . "$(dirname "$0")/../common.sh" || exit 1
-need fusermount3 setpriv
+need fusermount3 setpriv unshare
+fuse_for_users
 install -d -o 65534 -g 65534 "$T/user"
 U=$T/user
 as_user "$ZCCTL" create "$U/store" >/dev/null

@@ -5,6 +5,7 @@
 . "$(dirname "$0")/../common.sh" || exit 1
 need fio
 fresh
+cd "$T" || exit 1 # where fio leaves its state
 job() { # ENGINE BLOCK SIZE [OPTIONS]
 	local engine=$1 block=$2 size=$3
 	shift 3

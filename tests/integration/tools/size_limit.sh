@@ -30,8 +30,8 @@ for i in range(40):
             where = "fsync"
             os.fsync(fd)
         where = "close"
-        os.close(fd)
-        fd = -1
+        last, fd = fd, -1
+        os.close(last)
     except OSError as e:
         assert e.errno == errno.ENOSPC, f"{where}: {e}"
         if fd >= 0:
