@@ -7,6 +7,7 @@
  * or receive waits: a client that sends rubbish, sends nothing, or does not read loses its
  * connection, and nobody else notices.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -313,6 +314,34 @@ static int remove_stale(struct ctl_server *s, struct zu_err *err)
 	return 0;
 }
 
+/* Sockets of killed daemons whose stores nobody mounts again would pile up. The caller has locked
+ * the directory: a daemon that has bound its socket listens on it, too. */
+static void sweep(const struct ctl_server *s)
+{
+	char path[sizeof(s->address.sun_path)];
+	int copy = openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	zu_cleanup_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	size_t length = (size_t)(strrchr(s->address.sun_path, '/') - s->address.sun_path);
+	const struct dirent *entry;
+
+	if (!dir)
+		zu_close_fd(&copy);
+	while (dir && (entry = readdir(dir))) {
+		struct sockaddr_un address = { .sun_family = AF_UNIX };
+		zu_cleanup_close int fd = -1;
+		int n = snprintf(path, sizeof(path), "%.*s/%s", (int)length, s->address.sun_path,
+				 entry->d_name);
+
+		if (entry->d_type != DT_SOCK || n < 0 || (size_t)n >= sizeof(path))
+			continue;
+		memcpy(address.sun_path, path, (size_t)n + 1);
+		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 &&
+		    errno == ECONNREFUSED)
+			unlinkat(s->dir_fd, entry->d_name, 0);
+	}
+}
+
 static int listen_there(struct ctl_server *s, struct zu_err *err)
 {
 	struct stat st;
@@ -338,6 +367,11 @@ static int listen_there(struct ctl_server *s, struct zu_err *err)
 	}
 	if (r == 0 && (listen(s->listen_fd, CLIENTS) < 0 || lstat(s->address.sun_path, &st) < 0))
 		r = -errno;
+	if (r == 0) {
+		/* Also with a umask of 0; the directory lets nobody in anyway. */
+		chmod(s->address.sun_path, 0600);
+		sweep(s);
+	}
 	flock(s->dir_fd, LOCK_UN);
 	if (r < 0) {
 		zu_err_set(err, -r, "control socket %s: %s", s->address.sun_path, strerror(-r));

@@ -60,11 +60,14 @@ static int send_answer(struct iovec *iov, int count)
 int wire_reply(uint64_t unique, int error, struct iovec *iov, int count)
 {
 	struct fuse_out_header out = { .len = sizeof(out), .error = error, .unique = unique };
+	int r;
 
 	iov[0] = (struct iovec){ .iov_base = &out, .iov_len = sizeof(out) };
 	for (int i = 1; i < count; i++)
 		out.len += (uint32_t)iov[i].iov_len;
-	return send_answer(iov, count);
+	r = send_answer(iov, count);
+	iov[0] = (struct iovec){ 0 }; /* `out` ends here */
+	return r;
 }
 
 int wire_reply_error(uint64_t unique, int error)

@@ -54,24 +54,38 @@ enum zcf_db {
 };
 
 /* Keys. The epoch is stored inverted (~epoch), so that the newest record of a key sorts first. */
-struct zcf_key_inode { uint8_t ino[8], epoch[8]; };
-struct zcf_key_dirent { uint8_t parent[8], cookie[8], epoch[8]; };
+struct zcf_key_inode {
+	uint8_t ino[8], epoch[8];
+};
+struct zcf_key_dirent {
+	uint8_t parent[8], cookie[8], epoch[8];
+};
 /* xattr: ino[8], name (1 to 255 bytes; none: the target of a symbolic link), epoch[8] */
-struct zcf_key_map { uint8_t ino[8], chunk[8], epoch[8]; };
+struct zcf_key_map {
+	uint8_t ino[8], chunk[8], epoch[8];
+};
 /* free: region[4], first page[8]; page = ZCF_FREE_SUMMARY is the region's summary */
-struct zcf_key_free { uint8_t region[4], page[8]; };
+struct zcf_key_free {
+	uint8_t region[4], page[8];
+};
 #define ZCF_FREE_SUMMARY UINT64_MAX
-struct zcf_key_page { uint8_t page[8]; };
-struct zcf_key_orphan { uint8_t ino[8]; };
+struct zcf_key_page {
+	uint8_t page[8];
+};
+struct zcf_key_orphan {
+	uint8_t ino[8];
+};
 
 struct zcf_seal {
-	uint8_t crc[4];	    /* CRC-32C of db number (1 byte), key, and the value from `version` on */
+	uint8_t crc[4]; /* CRC-32C of db number (1 byte), key, and the value from `version` on */
 	uint8_t version[2]; /* of this kind of value, 1 */
 	uint8_t length[2];  /* of the value with this seal, modulo 65536 */
 	uint8_t commit[8];  /* number of the commit that wrote it */
 };
 
-struct zcf_time { uint8_t sec[8], nsec[4]; };
+struct zcf_time {
+	uint8_t sec[8], nsec[4];
+};
 
 struct zcf_inode {
 	struct zcf_seal seal;
@@ -79,11 +93,11 @@ struct zcf_inode {
 	uint8_t uid[4];
 	uint8_t gid[4];
 	uint8_t nlink[4];
-	uint8_t size[8];    /* bytes; of a directory: its number of entries */
-	uint8_t pages[8];   /* store pages that its map records name */
-	uint8_t rdev[8];    /* major in the upper, minor in the lower half */
-	uint8_t parent[8];  /* of a directory; else 0 */
-	uint8_t flags[4];   /* ZCF_INODE_* */
+	uint8_t size[8];   /* bytes; of a directory: its number of entries */
+	uint8_t pages[8];  /* store pages that its map records name */
+	uint8_t rdev[8];   /* major in the upper, minor in the lower half */
+	uint8_t parent[8]; /* of a directory; else 0 */
+	uint8_t flags[4];  /* ZCF_INODE_* */
 	uint8_t generation[4];
 	struct zcf_time atime, mtime, ctime, btime;
 	uint8_t reserved[16];
@@ -95,8 +109,8 @@ struct zcf_inode {
 struct zcf_dirent {
 	struct zcf_seal seal;
 	uint8_t ino[8];
-	uint8_t type;	  /* mode >> 12 */
-	uint8_t namelen;  /* 1 to 255 */
+	uint8_t type;	 /* mode >> 12 */
+	uint8_t namelen; /* 1 to 255 */
 	uint8_t reserved[6];
 	/* name follows, no NUL */
 };
@@ -139,10 +153,10 @@ struct zcf_super {
 	struct zcf_seal seal;
 	uint8_t uuid[16];
 	uint8_t incompat[8], ro_compat[8], compat[8];
-	uint8_t commit[8];	/* number of the last commit */
+	uint8_t commit[8]; /* number of the last commit */
 	uint8_t next_ino[8];
 	uint8_t epoch[8];
-	uint8_t pages[8];	/* length of the page file as far as it is managed */
+	uint8_t pages[8]; /* length of the page file as far as it is managed */
 	uint8_t free_pages[8];
 	uint8_t limit_pages[8]; /* 0: as much as the host has */
 	uint8_t inodes[8];	/* inode records */

@@ -101,7 +101,8 @@ static int region_load(struct store *s, size_t r)
 		n = rec_get_count(ZCF_DB_FREE, k.data, k.size, v, &count);
 		if (n < 0)
 			break;
-		if (page < start || count > ZCF_REGION_PAGES || page - start > ZCF_REGION_PAGES - count) {
+		if (page < start || count > ZCF_REGION_PAGES ||
+		    page - start > ZCF_REGION_PAGES - count) {
 			n = -EIO;
 			break;
 		}
@@ -229,7 +230,8 @@ static uint32_t region_search(struct store *s, size_t r, uint64_t want, uint32_t
 	uint32_t pages = region_pages(s, r), best = 0, looked = 0;
 
 	for (unsigned pass = 0; pass < 2 && best < want; pass++) {
-		uint32_t n = pass ? 0 : MIN(g->next, pages), end = pass ? MIN(g->next, pages) : pages;
+		uint32_t n = pass ? 0 : MIN(g->next, pages),
+			 end = pass ? MIN(g->next, pages) : pages;
 
 		while (best < want && looked < LOOK_RUNS) {
 			uint32_t stop;
@@ -436,7 +438,8 @@ uint64_t alloc_available(const struct store *s)
 	uint64_t room = s->host_avail > reserve ? s->host_avail - reserve : 0;
 
 	if (s->super.limit_pages)
-		room = MIN(room, s->super.limit_pages > s->pages ? s->super.limit_pages - s->pages : 0);
+		room = MIN(room,
+			   s->super.limit_pages > s->pages ? s->super.limit_pages - s->pages : 0);
 	return room + s->free_pages + s->quarantined;
 }
 

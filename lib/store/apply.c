@@ -89,7 +89,7 @@ static int remove_xattrs(struct apply *a, uint64_t ino)
 
 static int apply_orphan(struct apply *a, const struct frozen_inode *f)
 {
-	struct zcf_orphan value = {0};
+	struct zcf_orphan value = { 0 };
 	uint8_t key[KEY_MAX];
 	size_t len = key_orphan(key, f->inode->ino);
 
@@ -146,7 +146,7 @@ static int apply_all(struct apply *a)
 
 int commit_apply(struct store *s, struct commit *c)
 {
-	struct apply a = {.store = s, .commit = c, .number = c->super.commit};
+	struct apply a = { .store = s, .commit = c, .number = c->super.commit };
 	int r = kv_begin(s->kv, true, &a.txn);
 
 	if (r == 0) {

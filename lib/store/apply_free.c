@@ -135,7 +135,7 @@ static int insert_run(struct free_map *m, uint64_t page, uint64_t count)
 /* Sorted runs into the free map, or out of it. */
 static int free_change(struct apply *a, const struct extents *list, bool insert)
 {
-	struct free_map m = {.a = a};
+	struct free_map m = { .a = a };
 	int r = list->count ? kv_cursor_open(a->txn, ZCF_DB_FREE, &m.cursor) : 0;
 
 	for (size_t n = 0; n < list->count && r == 0; n++) {
@@ -158,8 +158,8 @@ static int free_change(struct apply *a, const struct extents *list, bool insert)
 			page += len;
 			left -= len;
 		}
-		a->commit->super.free_pages += insert ? list->items[n].count :
-							-list->items[n].count;
+		a->commit->super.free_pages +=
+			insert ? list->items[n].count : -list->items[n].count;
 	}
 	if (r == 0)
 		r = summary_flush(&m);
@@ -267,7 +267,7 @@ static int sort_dropped(struct counting *c)
 
 static int is_free(struct apply *a, uint64_t page)
 {
-	struct free_map m = {.a = a, .region = (uint32_t)(page >> ZCF_REGION_SHIFT)};
+	struct free_map m = { .a = a, .region = (uint32_t)(page >> ZCF_REGION_SHIFT) };
 	uint64_t at, n;
 	int r = kv_cursor_open(a->txn, ZCF_DB_FREE, &m.cursor);
 
@@ -357,15 +357,15 @@ static int collect_shared(struct counting *c)
 static int add_grown(struct apply *a)
 {
 	uint64_t old = a->store->super.pages, now = a->commit->super.pages;
-	struct extent e = {old, now - old};
-	struct extents list = {&e, now > old, 1};
+	struct extent e = { old, now - old };
+	struct extents list = { &e, now > old, 1 };
 
 	return free_change(a, &list, true);
 }
 
 int apply_pages(struct apply *a)
 {
-	struct counting c = {.a = a};
+	struct counting c = { .a = a };
 	int r = add_grown(a);
 
 	if (r == 0)

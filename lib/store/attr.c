@@ -36,8 +36,8 @@ static int set_mode(struct store *s, struct inode *i, unsigned set, mode_t mode)
 	return 0;
 }
 
-static void set_times(struct store *s, struct inode *i, unsigned set,
-		      const struct store_attr *attr, struct timespec now)
+static void set_times(struct store *s, struct inode *i, unsigned set, const struct store_attr *attr,
+		      struct timespec now)
 {
 	if (set & (STORE_SET_ATIME | STORE_SET_ATIME_NOW)) {
 		i->atime = set & STORE_SET_ATIME_NOW ? now : attr->atime;
@@ -50,8 +50,8 @@ static void set_times(struct store *s, struct inode *i, unsigned set,
 }
 
 /* ctime goes with the half that changed; the kernel may bring its own. */
-static void set_ctime(struct store *s, struct inode *i, unsigned set,
-		      const struct store_attr *attr, struct timespec now)
+static void set_ctime(struct store *s, struct inode *i, unsigned set, const struct store_attr *attr,
+		      struct timespec now)
 {
 	unsigned names = STORE_SET_MODE | STORE_SET_UID | STORE_SET_GID | STORE_SET_KILL_SUID |
 			 STORE_SET_ATIME | STORE_SET_ATIME_NOW;

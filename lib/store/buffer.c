@@ -26,14 +26,14 @@ RB_GENERATE(buffer_tree, buffer, node, buffer_compare)
 
 struct buffer *buffer_find(struct store *s, uint64_t page)
 {
-	struct buffer find = {.page = page};
+	struct buffer find = { .page = page };
 
 	return s->nbuffers ? RB_FIND(buffer_tree, &s->buffers, &find) : NULL;
 }
 
 struct buffer *buffer_from(struct store *s, uint64_t page, uint64_t end)
 {
-	struct buffer find = {.page = page};
+	struct buffer find = { .page = page };
 	struct buffer *b = s->nbuffers ? RB_NFIND(buffer_tree, &s->buffers, &find) : NULL;
 
 	return b && b->page < end ? b : NULL;
@@ -104,8 +104,8 @@ static int list_add(struct buffer ***list, size_t *n, size_t *room, struct buffe
 	return 0;
 }
 
-int buffer_collect(struct store *s, uint64_t page, uint64_t count, struct buffer ***list,
-		   size_t *n, size_t *room)
+int buffer_collect(struct store *s, uint64_t page, uint64_t count, struct buffer ***list, size_t *n,
+		   size_t *room)
 {
 	struct buffer *b = buffer_from(s, page, page + count);
 
@@ -145,7 +145,7 @@ static int write_run(struct store *s, struct buffer **list, size_t n)
 	off_t pos = (off_t)(list[0]->page * PAGE);
 
 	for (size_t i = 0; i < n; i++)
-		iov[i] = (struct iovec){list[i]->data, PAGE};
+		iov[i] = (struct iovec){ list[i]->data, PAGE };
 	while (left) {
 		ssize_t r = pwritev(s->direct_fd, iov + first, (int)(n - first), pos);
 

@@ -109,7 +109,7 @@ int chunk_set(struct store *s, struct inode *i, struct chunk *c, unsigned first,
 	      uint64_t page, uint64_t birth, uint8_t flags)
 {
 	struct run out[ZCF_CHUNK_PAGES + 2], gone[ZCF_CHUNK_PAGES];
-	struct run add = {page, birth, (uint16_t)first, (uint16_t)count, flags};
+	struct run add = { page, birth, (uint16_t)first, (uint16_t)count, flags };
 	unsigned n = 0, ngone = 0, end = first + count;
 	bool placed = flags == RUN_HOLE;
 	int r;
@@ -164,7 +164,7 @@ int map_load(struct kv_txn *txn, uint64_t pages, uint64_t ino, uint64_t index, s
 
 struct chunk *pending_chunk(const struct pending *p, uint64_t index)
 {
-	struct chunk find = {.index = index};
+	struct chunk find = { .index = index };
 
 	return p ? RB_FIND(chunk_tree, (struct chunk_tree *)&p->chunks, &find) : NULL;
 }
@@ -244,13 +244,13 @@ int chunk_find(struct store *s, struct inode *i, uint64_t n, struct run *ret_run
 			return 1;
 		}
 	}
-	*ret_run = (struct run){.first = (uint16_t)at, .count = (uint16_t)(next - at)};
+	*ret_run = (struct run){ .first = (uint16_t)at, .count = (uint16_t)(next - at) };
 	return 0;
 }
 
 static uint64_t tree_next(const struct pending *p, uint64_t index)
 {
-	struct chunk find = {.index = index};
+	struct chunk find = { .index = index };
 	struct chunk *c = p ? RB_NFIND(chunk_tree, (struct chunk_tree *)&p->chunks, &find) : NULL;
 
 	return c ? c->index : UINT64_MAX;

@@ -58,7 +58,7 @@ static int add_frozen(struct commit *c, struct inode *i)
 		c->inodes = p;
 		c->room = room;
 	}
-	c->inodes[c->count++] = (struct frozen_inode){.inode = i};
+	c->inodes[c->count++] = (struct frozen_inode){ .inode = i };
 	i->frozen = true;
 	return 0;
 }
@@ -268,7 +268,7 @@ static int put_down(struct store *s, struct commit *c, const char **ret_what)
 /* One commit, with the lock held on entry and exit. */
 static void commit_once(struct store *s, unsigned flags)
 {
-	struct commit c = {0};
+	struct commit c = { 0 };
 	const char *what = "cannot prepare a commit";
 	bool done = false;
 	int r;
@@ -363,9 +363,9 @@ static void *thread_main(void *arg)
 		bool due = false;
 
 		if (!s->queue && !s->kick && !s->stopping) {
-			int e = s->options.commit_seconds ?
-					pthread_cond_timedwait(&s->wake, &s->lock, &at) :
-					pthread_cond_wait(&s->wake, &s->lock);
+			int e = s->options.commit_seconds
+					? pthread_cond_timedwait(&s->wake, &s->lock, &at)
+					: pthread_cond_wait(&s->wake, &s->lock);
 
 			due = e == ETIMEDOUT;
 		}
@@ -421,7 +421,7 @@ static int enqueue(struct store *s, const uint64_t *inos, size_t n, unsigned fla
 
 	if (!q)
 		return -ENOMEM;
-	*q = (struct commit_request){.done = done, .arg = arg, .flags = flags, .count = n};
+	*q = (struct commit_request){ .done = done, .arg = arg, .flags = flags, .count = n };
 	if (n)
 		memcpy(q->inos, inos, n * sizeof(*inos));
 	*s->queue_tail = q;
@@ -468,7 +468,7 @@ static void wait_done(void *arg, int result)
 
 int store_commit(struct store *s, const uint64_t *inos, size_t n, unsigned flags)
 {
-	struct waiter w = {.s = s};
+	struct waiter w = { .s = s };
 
 	store_commit_start(s, inos, n, flags, wait_done, &w);
 	store_lock(s);
@@ -480,7 +480,7 @@ int store_commit(struct store *s, const uint64_t *inos, size_t n, unsigned flags
 
 int commit_wait_locked(struct store *s, unsigned flags)
 {
-	struct waiter w = {.s = s};
+	struct waiter w = { .s = s };
 	int r;
 
 	if (!s->thread_runs)

@@ -51,8 +51,8 @@ static int share(struct store *s, struct inode *in, uint64_t from, struct inode 
 		return r;
 	r = chunk_change(s, out, to / ZCF_CHUNK_PAGES, &c);
 	if (r == 0)
-		r = chunk_set(s, out, c, (unsigned)(to % ZCF_CHUNK_PAGES), (unsigned)count, run.page,
-			      run.birth, RUN_SHARED);
+		r = chunk_set(s, out, c, (unsigned)(to % ZCF_CHUNK_PAGES), (unsigned)count,
+			      run.page, run.birth, RUN_SHARED);
 	if (r < 0) {
 		pin_drop(s, run.page, count);
 		return r;
@@ -87,7 +87,7 @@ static ssize_t copy_bytes(struct store *s, uint64_t in, uint64_t in_offset, uint
 	while (done < length) {
 		uint64_t want = MIN(length - done, PIECE - (in_offset + done) % PAGE);
 		ssize_t n = store_pread(s, in, buf, (size_t)want, in_offset + done);
-		struct store_source source = {.buf = buf};
+		struct store_source source = { .buf = buf };
 		ssize_t w;
 
 		if (n <= 0)

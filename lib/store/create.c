@@ -38,8 +38,8 @@ static int directory_open(const char *path, int *ret_fd, struct zu_err *err)
 		    !strcmp(e->d_name, "lost+found"))
 			continue;
 		return zu_err_set(err, ENOTEMPTY,
-				  "%s: not empty (%s is in it); name a new or empty directory", path,
-				  e->d_name);
+				  "%s: not empty (%s is in it); name a new or empty directory",
+				  path, e->d_name);
 	}
 	*ret_fd = TAKE_FD(fd);
 	return 0;
@@ -65,7 +65,7 @@ static int put_super(struct kv_txn *txn, const struct store_create_options *o,
 static int put_root(struct kv_txn *txn, const struct store_create_options *o)
 {
 	struct timespec now = store_now();
-	struct rec_time t = {.sec = now.tv_sec, .nsec = (uint32_t)now.tv_nsec};
+	struct rec_time t = { .sec = now.tv_sec, .nsec = (uint32_t)now.tv_nsec };
 	struct rec_inode root = {
 		.mode = S_IFDIR | (o->mode & 07777),
 		.uid = o->uid,
@@ -82,8 +82,7 @@ static int put_root(struct kv_txn *txn, const struct store_create_options *o)
 	uint8_t key[KEY_MAX];
 
 	rec_put_inode(&value, &root, ZCF_ROOT_INO, 1);
-	return kv_put(txn, ZCF_DB_INODE, key, key_inode(key, ZCF_ROOT_INO), &value,
-		      sizeof(value));
+	return kv_put(txn, ZCF_DB_INODE, key, key_inode(key, ZCF_ROOT_INO), &value, sizeof(value));
 }
 
 static int make_metadata(const char *path, const struct store_create_options *o,
@@ -129,7 +128,7 @@ static int make_file(int dir_fd, const char *path, const char *name, struct zu_e
 /* What a failed create made, it takes away; a directory that was there stays. */
 static void unmake(int dir_fd)
 {
-	static const char *const names[] = {"meta/data.mdb", "meta/lock.mdb", "pages", "lock"};
+	static const char *const names[] = { "meta/data.mdb", "meta/lock.mdb", "pages", "lock" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		unlinkat(dir_fd, names[i], 0);

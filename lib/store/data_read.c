@@ -41,7 +41,7 @@ static int plan_add(struct plan *p, enum store_where where, uint64_t pos, const 
 		o->segments = more;
 		p->room = room;
 	}
-	o->segments[o->count++] = (struct store_segment){where, length, pos, mem};
+	o->segments[o->count++] = (struct store_segment){ where, length, pos, mem };
 	return 0;
 }
 
@@ -127,7 +127,7 @@ int store_read_begin(struct store *s, uint64_t ino, uint64_t offset, uint64_t le
 		     struct store_read *read)
 {
 	LOCKED(s);
-	struct plan p = {s, read, sizeof(read->fixed) / sizeof(*read->fixed)};
+	struct plan p = { s, read, sizeof(read->fixed) / sizeof(*read->fixed) };
 	struct inode *i;
 	int r = inode_get(s, ino, &i);
 	uint64_t end;

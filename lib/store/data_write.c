@@ -57,7 +57,7 @@ static int page_buffer(struct store *s, struct inode *i, uint64_t n, struct buff
 		}
 	}
 	if (!r)
-		run = (struct run){.page = UINT64_MAX};
+		run = (struct run){ .page = UINT64_MAX };
 	*ret_old = run;
 	r = chunk_change(s, i, n / ZCF_CHUNK_PAGES, &c);
 	*ret_buffer = r < 0 ? NULL : buffer_add(s, page);
@@ -116,9 +116,9 @@ static int page_load(struct store *s, struct inode *i, uint64_t n, uint8_t *buf)
 	if (r < 0)
 		return r;
 	return r && again.page == run.page && !(again.flags & RUN_UNWRITTEN) &&
-			       !buffer_find(s, run.page) ?
-		       0 :
-		       -EAGAIN;
+			       !buffer_find(s, run.page)
+		       ? 0
+		       : -EAGAIN;
 }
 
 static int page_change_once(struct store *s, struct inode *i, uint64_t n, unsigned off,
@@ -189,8 +189,8 @@ int pages_punch(struct store *s, struct inode *i, uint64_t first, uint64_t end)
 		if (r >= 0)
 			r = chunk_change(s, i, index, &c);
 		if (r == 0)
-			r = chunk_set(s, i, c, (unsigned)(first - base), (unsigned)(stop - first), 0,
-				      0, RUN_HOLE);
+			r = chunk_set(s, i, c, (unsigned)(first - base), (unsigned)(stop - first),
+				      0, 0, RUN_HOLE);
 		if (r < 0)
 			return r;
 		first = stop;
@@ -228,7 +228,7 @@ static int count_pages(struct store *s, struct inode *i, uint64_t first, uint64_
 /* Forget all chunks from `first` on. */
 static int cut_chunks(struct store *s, struct inode *i, uint64_t first)
 {
-	struct chunk *c, *next, find = {.index = first};
+	struct chunk *c, *next, find = { .index = first };
 	uint64_t gone = 0;
 	int r = count_pages(s, i, first, &gone);
 
@@ -413,7 +413,7 @@ ssize_t store_write(struct store *s, uint64_t ino, uint64_t offset, uint64_t len
 		    const struct store_source *source, unsigned flags)
 {
 	LOCKED(s);
-	struct writing w = {s, NULL, source, offset, length, source->buf};
+	struct writing w = { s, NULL, source, offset, length, source->buf };
 	uint64_t end;
 	int r = store_may_write(s);
 

@@ -129,8 +129,8 @@ int dent_find(struct store *s, uint64_t parent, const char *name, size_t namelen
 	return -ENOENT;
 }
 
-int dent_add(struct store *s, struct inode *parent, const char *name, size_t namelen,
-	     uint64_t ino, mode_t mode)
+int dent_add(struct store *s, struct inode *parent, const char *name, size_t namelen, uint64_t ino,
+	     mode_t mode)
 {
 	uint64_t cookie = rec_cookie(s->super.secret, name, namelen);
 	uint64_t last = cookie + COOKIE_STEPS - 1;
@@ -157,8 +157,7 @@ int dent_add(struct store *s, struct inode *parent, const char *name, size_t nam
 	return 0;
 }
 
-int dent_set(struct store *s, uint64_t parent, const struct dent_view *v, uint64_t ino,
-	     mode_t mode)
+int dent_set(struct store *s, uint64_t parent, const struct dent_view *v, uint64_t ino, mode_t mode)
 {
 	return layer_set_dent(s->active, parent, v->cookie, ino, (uint8_t)(mode >> 12), v->name,
 			      v->namelen, false);
@@ -178,8 +177,8 @@ int dent_del(struct store *s, struct inode *parent, const struct dent_view *v)
 	return 0;
 }
 
-int store_readdir(struct store *s, uint64_t dir, uint64_t cookie, unsigned flags,
-		  store_dir_fn *fn, void *arg)
+int store_readdir(struct store *s, uint64_t dir, uint64_t cookie, unsigned flags, store_dir_fn *fn,
+		  void *arg)
 {
 	LOCKED(s);
 	struct inode *d;
@@ -192,8 +191,8 @@ int store_readdir(struct store *s, uint64_t dir, uint64_t cookie, unsigned flags
 	if (!S_ISDIR(d->mode))
 		return -ENOTDIR;
 	for (r = walk_start(&w, s, dir, cookie); r == 0 && (r = walk_next(&w, &v)) == 0;) {
-		struct store_entry e = {v.name, v.namelen, v.ino, v.cookie,
-					(mode_t)v.type << 12, NULL};
+		struct store_entry e = { v.name, v.namelen, v.ino, v.cookie, (mode_t)v.type << 12,
+					 NULL };
 		struct store_attr attr;
 		struct inode *i = NULL;
 		bool taken;

@@ -41,8 +41,8 @@ static int uuid_parse(const char *text, uint8_t uuid[16])
 int format_write(int dir_fd, const char *path, const uint8_t uuid[16], struct zu_err *err)
 {
 	char text[128], id[37];
-	zu_cleanup_close int fd = openat(dir_fd, "format", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-					 0644);
+	zu_cleanup_close int fd =
+		openat(dir_fd, "format", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	ssize_t n;
 
 	if (fd < 0)
@@ -149,9 +149,10 @@ int format_features(const char *path, const struct rec_super *super, bool read_o
 				  path, (unsigned long long)unknown);
 	unknown = super->ro_compat & ~ZCF_RO_COMPAT_KNOWN;
 	if (unknown && !read_only)
-		return zu_err_set(err, EPROTONOSUPPORT,
-				  "store %s: features this zcfs does not know (ro_compat 0x%llx) "
-				  "allow it to be mounted read-only only; use -o ro or a newer zcfs",
-				  path, (unsigned long long)unknown);
+		return zu_err_set(
+			err, EPROTONOSUPPORT,
+			"store %s: features this zcfs does not know (ro_compat 0x%llx) "
+			"allow it to be mounted read-only only; use -o ro or a newer zcfs",
+			path, (unsigned long long)unknown);
 	return 0;
 }

@@ -69,12 +69,12 @@ struct inode *inode_cached(struct store *s, uint64_t ino)
 
 static struct timespec from_rec(struct rec_time t)
 {
-	return (struct timespec){.tv_sec = t.sec, .tv_nsec = t.nsec};
+	return (struct timespec){ .tv_sec = t.sec, .tv_nsec = t.nsec };
 }
 
 static struct rec_time to_rec(struct timespec t)
 {
-	return (struct rec_time){.sec = t.tv_sec, .nsec = (uint32_t)t.tv_nsec};
+	return (struct rec_time){ .sec = t.tv_sec, .nsec = (uint32_t)t.tv_nsec };
 }
 
 int inode_get(struct store *s, uint64_t ino, struct inode **ret_inode)
@@ -109,7 +109,8 @@ int inode_get(struct store *s, uint64_t ino, struct inode **ret_inode)
 	i->atime = from_rec(rec.atime);
 	i->btime = from_rec(rec.btime);
 	i->ctime = from_rec(rec.ctime);
-	i->now = (struct data_half){rec.size, rec.pages, from_rec(rec.mtime), from_rec(rec.ctime)};
+	i->now =
+		(struct data_half){ rec.size, rec.pages, from_rec(rec.mtime), from_rec(rec.ctime) };
 	i->kept = i->now;
 	i->stored = true;
 	i->orphan = rec.nlink == 0;

@@ -28,7 +28,7 @@ struct kv_val {
 };
 
 enum kv_mode {
-	KV_READ,   /* no lock file, nothing is written: nobody else may be writing */
+	KV_READ, /* no lock file, nothing is written: nobody else may be writing */
 	KV_WRITE,
 	KV_CREATE, /* and make the databases */
 };

@@ -61,14 +61,14 @@ void layer_free(struct layer *l)
 
 struct dent *layer_dent(struct layer *l, uint64_t parent, uint64_t cookie)
 {
-	struct dent find = {.parent = parent, .cookie = cookie};
+	struct dent find = { .parent = parent, .cookie = cookie };
 
 	return l ? RB_FIND(dent_tree, &l->dents, &find) : NULL;
 }
 
 struct dent *layer_dent_from(struct layer *l, uint64_t parent, uint64_t cookie)
 {
-	struct dent find = {.parent = parent, .cookie = cookie};
+	struct dent find = { .parent = parent, .cookie = cookie };
 	struct dent *d = l ? RB_NFIND(dent_tree, &l->dents, &find) : NULL;
 
 	return d && d->parent == parent ? d : NULL;

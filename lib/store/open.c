@@ -99,10 +99,11 @@ static int read_root(struct store *s, struct zu_err *err)
 	int r = inode_get(s, ZCF_ROOT_INO, &root);
 
 	if (r < 0 || !S_ISDIR(root->mode))
-		return zu_err_set(err, EBADMSG,
-				  "store %s: its metadata is damaged (no valid root directory); run "
-				  "zcctl check, restore it from a backup",
-				  s->path);
+		return zu_err_set(
+			err, EBADMSG,
+			"store %s: its metadata is damaged (no valid root directory); run "
+			"zcctl check, restore it from a backup",
+			s->path);
 	root->refs = 1;
 	return 0;
 }

@@ -17,7 +17,7 @@ RB_GENERATE(pin_tree, pin, node, pin_compare)
 
 static int pin_one(struct store *s, uint64_t page)
 {
-	struct pin find = {.page = page};
+	struct pin find = { .page = page };
 	struct pin *p = RB_FIND(pin_tree, &s->pins, &find);
 
 	if (!p) {
@@ -54,7 +54,7 @@ static void settle_one(struct store *s, uint64_t page)
 void pin_drop(struct store *s, uint64_t page, uint64_t count)
 {
 	for (uint64_t n = page; n < page + count; n++) {
-		struct pin find = {.page = n};
+		struct pin find = { .page = n };
 		struct pin *p = RB_FIND(pin_tree, &s->pins, &find);
 
 		if (!p || --p->count)
@@ -72,7 +72,7 @@ void pin_drop(struct store *s, uint64_t page, uint64_t count)
 
 uint64_t pin_next(struct store *s, uint64_t page, uint64_t end)
 {
-	struct pin find = {.page = page};
+	struct pin find = { .page = page };
 	struct pin *p = s->npins ? RB_NFIND(pin_tree, &s->pins, &find) : NULL;
 
 	return p && p->page < end ? p->page : end;
@@ -83,7 +83,7 @@ void pin_settle(struct store *s)
 	struct extents list = s->unpinned;
 	uint64_t next = 0;
 
-	s->unpinned = (struct extents){0};
+	s->unpinned = (struct extents){ 0 };
 	extents_sort(&list);
 	for (size_t i = 0; i < list.count; i++)
 		for (uint64_t n = 0; n < list.items[i].count; n++) {

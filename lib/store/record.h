@@ -22,7 +22,7 @@ struct run {
 	uint64_t birth; /* commit; BIRTH_PENDING until one took it */
 	uint16_t first; /* page in the chunk */
 	uint16_t count;
-	uint8_t flags;	/* RUN_* */
+	uint8_t flags; /* RUN_* */
 };
 #define BIRTH_PENDING UINT64_MAX
 #define RUN_UNWRITTEN 1u /* the disk's flag */
@@ -77,8 +77,8 @@ void rec_put_inode(struct zcf_inode *out, const struct rec_inode *in, uint64_t i
 		   uint64_t commit);
 int rec_get_inode(struct kv_val value, uint64_t ino, struct rec_inode *ret_inode);
 size_t rec_put_dirent(void *out /* sizeof(struct zcf_dirent) + 255 */, uint64_t parent,
-		      uint64_t cookie, uint64_t ino, uint8_t type, const char *name,
-		      size_t namelen, uint64_t commit);
+		      uint64_t cookie, uint64_t ino, uint8_t type, const char *name, size_t namelen,
+		      uint64_t commit);
 int rec_get_dirent(struct kv_val value, const void *key, size_t keylen,
 		   struct rec_dirent *ret_dirent);
 /* At most ZCF_CHUNK_PAGES runs, merged where they touch. */

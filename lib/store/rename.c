@@ -184,7 +184,7 @@ int store_rename(struct store *s, uint64_t parent, const char *name, uint64_t ne
 		 const char *new_name, unsigned flags)
 {
 	LOCKED(s);
-	struct side a = {0}, b = {0};
+	struct side a = { 0 }, b = { 0 };
 	int r = store_may_change(s);
 
 	if (r < 0)

@@ -27,26 +27,25 @@ struct store;
 /* ---- life of a store -------------------------------------------------------------------- */
 
 struct store_create_options {
-	uint64_t limit;	     /* bytes of data at most, rounded up to pages; 0: what the host has */
-	uid_t uid;	     /* owner of the root directory */
+	uint64_t limit; /* bytes of data at most, rounded up to pages; 0: what the host has */
+	uid_t uid;	/* owner of the root directory */
 	gid_t gid;
-	mode_t mode;	     /* of the root directory, e.g. 0755 */
-	bool force;	     /* not used on an existing store: it is never overwritten */
+	mode_t mode; /* of the root directory, e.g. 0755 */
+	bool force;  /* not used on an existing store: it is never overwritten */
 };
 
 /* Make the store `path` (a directory, made if missing, else empty). Errors are in `err`. */
-int store_create(const char *path, const struct store_create_options *options,
-		 struct zu_err *err);
+int store_create(const char *path, const struct store_create_options *options, struct zu_err *err);
 
 enum store_log_level { STORE_LOG_ERROR = 3, STORE_LOG_WARNING = 4, STORE_LOG_INFO = 6 };
 typedef void store_log_fn(void *arg, int level, const char *text);
 
 struct store_options {
-	bool read_only;		/* take a shared lock, change nothing */
-	bool explicit_policy;	/* new files of directories without a policy are `explicit` */
+	bool read_only;		 /* take a shared lock, change nothing */
+	bool explicit_policy;	 /* new files of directories without a policy are `explicit` */
 	unsigned commit_seconds; /* periodic commit; 0: none */
-	unsigned lock_seconds;	/* wait so long for another process to leave the store */
-	store_log_fn *log;	/* may be NULL; called from any thread */
+	unsigned lock_seconds;	 /* wait so long for another process to leave the store */
+	store_log_fn *log;	 /* may be NULL; called from any thread */
 	void *log_arg;
 };
 
@@ -64,14 +63,14 @@ int store_close(struct store *store);
 struct store_attr {
 	uint64_t ino;
 	uint32_t generation;
-	uint32_t flags;	   /* STORE_INODE_* */
+	uint32_t flags; /* STORE_INODE_* */
 	mode_t mode;
 	nlink_t nlink;
 	uid_t uid;
 	gid_t gid;
 	dev_t rdev;
 	uint64_t size;
-	uint64_t blocks;   /* of 512 bytes */
+	uint64_t blocks; /* of 512 bytes */
 	struct timespec atime, mtime, ctime, btime;
 };
 #define STORE_INODE_EXPLICIT 1u
@@ -92,8 +91,7 @@ struct store_cred {
 int store_lookup(struct store *store, uint64_t parent, const char *name,
 		 struct store_attr *ret_attr); /* [ref] ENOENT ENOTDIR ENAMETOOLONG */
 /* The same without a reference. */
-int store_peek(struct store *store, uint64_t parent, const char *name,
-	       struct store_attr *ret_attr);
+int store_peek(struct store *store, uint64_t parent, const char *name, struct store_attr *ret_attr);
 /* A reference to an inode number that somebody knows (".." and handles). ESTALE */
 int store_ref(struct store *store, uint64_t ino, struct store_attr *ret_attr); /* [ref] */
 void store_forget(struct store *store, uint64_t ino, uint64_t n);
@@ -112,8 +110,8 @@ enum store_set {
 	STORE_SET_CTIME = 1 << 6,
 	STORE_SET_ATIME_NOW = 1 << 7,
 	STORE_SET_MTIME_NOW = 1 << 8,
-	STORE_SET_KILL_SUID = 1 << 9, /* drop set-uid, and set-gid of a group-executable file */
-	STORE_SET_KILL_SGID = 1 << 10, /* with MODE: drop set-gid (caller not in the group) */
+	STORE_SET_KILL_SUID = 1 << 9,	/* drop set-uid, and set-gid of a group-executable file */
+	STORE_SET_KILL_SGID = 1 << 10,	/* with MODE: drop set-gid (caller not in the group) */
 	STORE_SET_KEEP_TIMES = 1 << 11, /* SIZE: leave mtime and ctime (the kernel keeps them) */
 };
 /* The fields that `set` names of `attr`; no permission is checked. chmod also moves the ACL's
@@ -131,8 +129,8 @@ int store_mkdir(struct store *store, uint64_t parent, const char *name, mode_t m
 int store_symlink(struct store *store, uint64_t parent, const char *name, const char *target,
 		  const struct store_cred *cred, struct store_attr *ret_attr);
 /* A file without a name; store_link() may give it one. */
-int store_tmpfile(struct store *store, uint64_t parent, mode_t mode,
-		  const struct store_cred *cred, struct store_attr *ret_attr);
+int store_tmpfile(struct store *store, uint64_t parent, mode_t mode, const struct store_cred *cred,
+		  struct store_attr *ret_attr);
 /* ENOENT: the file has no name left and was not made by store_tmpfile(). EPERM: a directory. */
 int store_link(struct store *store, uint64_t ino, uint64_t parent, const char *name,
 	       struct store_attr *ret_attr);
@@ -172,8 +170,7 @@ int store_readdir(struct store *store, uint64_t dir, uint64_t cookie, unsigned f
 
 /* Length of the value; size 0 asks for it. ENODATA ERANGE. ACLs are in the kernel's own form
  * (system.posix_acl_access and _default). */
-ssize_t store_getxattr(struct store *store, uint64_t ino, const char *name, void *buf,
-		       size_t size);
+ssize_t store_getxattr(struct store *store, uint64_t ino, const char *name, void *buf, size_t size);
 /* NUL-terminated names one after another. ERANGE */
 ssize_t store_listxattr(struct store *store, uint64_t ino, char *buf, size_t size);
 /* flags: XATTR_CREATE, XATTR_REPLACE; STORE_XATTR_KILL_SGID. EEXIST ENODATA E2BIG EINVAL
@@ -187,9 +184,9 @@ int store_removexattr(struct store *store, uint64_t ino, const char *name);
 
 /* Where a piece of a read is. */
 enum store_where {
-	STORE_ZEROS,   /* reads as zeros */
-	STORE_PAGES,   /* at `pos` of the page file */
-	STORE_MEMORY,  /* in the bytes at `mem`, valid until store_read_end() */
+	STORE_ZEROS,  /* reads as zeros */
+	STORE_PAGES,  /* at `pos` of the page file */
+	STORE_MEMORY, /* in the bytes at `mem`, valid until store_read_end() */
 };
 struct store_segment {
 	enum store_where where;
@@ -229,8 +226,7 @@ ssize_t store_write(struct store *store, uint64_t ino, uint64_t offset, uint64_t
 		    const struct store_source *source, unsigned flags);
 
 /* mode: 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE] of fallocate(2). EOPNOTSUPP */
-int store_fallocate(struct store *store, uint64_t ino, int mode, uint64_t offset,
-		    uint64_t length);
+int store_fallocate(struct store *store, uint64_t ino, int mode, uint64_t offset, uint64_t length);
 /* SEEK_DATA and SEEK_HOLE. ENXIO EINVAL */
 int store_seek(struct store *store, uint64_t ino, uint64_t offset, int whence,
 	       uint64_t *ret_offset);
@@ -257,19 +253,19 @@ struct store_info {
 	uint8_t uuid[16];
 	uint32_t version;
 	uint64_t incompat, ro_compat, compat;
-	uint64_t commit;	 /* number of the last commit */
-	uint64_t commits;	 /* since it was opened */
+	uint64_t commit;  /* number of the last commit */
+	uint64_t commits; /* since it was opened */
 	uint64_t inodes;
-	uint64_t pages, free_pages; /* of the page file, as committed */
-	uint64_t limit_pages;	 /* 0: none */
+	uint64_t pages, free_pages;	   /* of the page file, as committed */
+	uint64_t limit_pages;		   /* 0: none */
 	uint64_t total_pages, avail_pages; /* as in struct store_space */
 	uint64_t pending_files, pending_pages;
 	uint64_t buffered_bytes;
 	uint64_t cached_inodes;
 	bool read_only;
-	bool direct;		 /* the page file is written with O_DIRECT */
+	bool direct;		      /* the page file is written with O_DIRECT */
 	bool can_allocate, can_punch; /* what the host filesystem lets us do */
-	int failed;		 /* errno of the error that turned it read-only, or 0 */
+	int failed;		      /* errno of the error that turned it read-only, or 0 */
 	char failure[256];
 	struct timespec failed_at;
 	uint64_t read_map_bytes, read_splice_bytes, read_copy_bytes; /* counted by the caller */

@@ -124,10 +124,10 @@ struct layer {
 
 struct buffer {
 	RB_ENTRY(buffer) node;
-	uint64_t page;	  /* store page */
-	bool busy;	  /* being written by somebody: read it, don't change it */
-	bool dead;	  /* dropped while busy: whoever writes it releases the page */
-	uint8_t *data;	  /* PAGE bytes, aligned */
+	uint64_t page; /* store page */
+	bool busy;     /* being written by somebody: read it, don't change it */
+	bool dead;     /* dropped while busy: whoever writes it releases the page */
+	uint8_t *data; /* PAGE bytes, aligned */
 };
 RB_HEAD(buffer_tree, buffer);
 
@@ -181,16 +181,16 @@ struct commit {
 	size_t nbuffers, buffers_room;
 	struct commit_request *requests;
 	struct rec_super super;
-	struct extents freed;	/* pages that no record names any more */
-	bool data;		/* the page file must be synced */
+	struct extents freed; /* pages that no record names any more */
+	bool data;	      /* the page file must be synced */
 };
 
 struct store {
 	pthread_mutex_t lock;
 	char *path;
 	int dir_fd, lock_fd;
-	int page_fd;	   /* buffered */
-	int direct_fd;	   /* O_DIRECT, or the same as page_fd */
+	int page_fd;	    /* buffered */
+	int direct_fd;	    /* O_DIRECT, or the same as page_fd */
 	const uint8_t *map; /* of the page file, or NULL */
 	uint64_t map_length;
 	struct store_options options;
@@ -228,11 +228,11 @@ struct store {
 	pthread_cond_t wake, finished;
 	struct commit_request *queue, **queue_tail;
 	bool committing;
-	bool flushing; /* somebody makes room among the buffers */
-	uint64_t commit_serial;	 /* finished commits */
-	atomic_bool page_dirty;	 /* written to since the last sync */
+	bool flushing;		/* somebody makes room among the buffers */
+	uint64_t commit_serial; /* finished commits */
+	atomic_bool page_dirty; /* written to since the last sync */
 	struct commit *current;
-	uint64_t dead_count;	 /* dead inodes to remove */
+	uint64_t dead_count; /* dead inodes to remove */
 
 	int failed;
 	char failure[256];
@@ -259,8 +259,9 @@ static inline void unlock_cleanup(struct store **s)
 		store_unlock(*s);
 }
 /* Hold the lock to the end of the scope. */
-#define LOCKED(s) \
-	__attribute__((cleanup(unlock_cleanup), unused)) struct store *locked_ = (store_lock(s), (s))
+#define LOCKED(s)                                                                \
+	__attribute__((cleanup(unlock_cleanup), unused)) struct store *locked_ = \
+		(store_lock(s), (s))
 
 /* open.c, util.c */
 void store_log(struct store *s, int level, const char *fmt, ...)
@@ -326,8 +327,8 @@ int dent_next(struct store *s, uint64_t parent, uint64_t cookie, uint64_t last,
 	      struct dent_view *ret_view);
 int dent_find(struct store *s, uint64_t parent, const char *name, size_t namelen,
 	      struct dent_view *ret_view);
-int dent_add(struct store *s, struct inode *parent, const char *name, size_t namelen,
-	     uint64_t ino, mode_t mode);
+int dent_add(struct store *s, struct inode *parent, const char *name, size_t namelen, uint64_t ino,
+	     mode_t mode);
 int dent_set(struct store *s, uint64_t parent, const struct dent_view *view, uint64_t ino,
 	     mode_t mode); /* the same name, another inode */
 int dent_del(struct store *s, struct inode *parent, const struct dent_view *view);
@@ -335,8 +336,8 @@ int dent_del(struct store *s, struct inode *parent, const struct dent_view *view
 /* xattr.c */
 ssize_t xattr_get(struct store *s, const struct inode *i, const char *name, size_t namelen,
 		  void *buf, size_t size);
-int xattr_set(struct store *s, struct inode *i, const char *name, size_t namelen,
-	      const void *value, size_t size);
+int xattr_set(struct store *s, struct inode *i, const char *name, size_t namelen, const void *value,
+	      size_t size);
 int xattr_del(struct store *s, struct inode *i, const char *name, size_t namelen);
 void xattr_drop_all(struct store *s, struct inode *i); /* of an inode that was never stored */
 /* The access ACL follows a chmod to `mode`. */
@@ -362,9 +363,9 @@ int chunk_change(struct store *s, struct inode *i, uint64_t index, struct chunk 
 int chunk_find(struct store *s, struct inode *i, uint64_t n, struct run *ret_run);
 /* The next chunk from `index` on that may hold pages, or UINT64_MAX. */
 uint64_t chunk_next(struct store *s, struct inode *i, uint64_t index);
-int pending_get(struct inode *i); /* make i->pend */
+int pending_get(struct inode *i);					/* make i->pend */
 void pending_drop(struct store *s, struct inode *i, struct pending *p); /* releases its pages */
-void pending_free(struct pending *p);	/* only the memory */
+void pending_free(struct pending *p);					/* only the memory */
 struct chunk *pending_chunk(const struct pending *p, uint64_t index);
 /* Number of runs of the record, 0 if there is none; `pages`: length of the page file. */
 int map_load(struct kv_txn *txn, uint64_t pages, uint64_t ino, uint64_t index, struct run *runs);
@@ -388,8 +389,8 @@ struct buffer *buffer_add(struct store *s, uint64_t page);
 bool buffer_drop(struct store *s, uint64_t page);
 /* Forget the buffers of pages that stay what they are. */
 void buffer_forget(struct store *s, uint64_t page, uint64_t count);
-int buffer_collect(struct store *s, uint64_t page, uint64_t count, struct buffer ***list,
-		   size_t *n, size_t *room);
+int buffer_collect(struct store *s, uint64_t page, uint64_t count, struct buffer ***list, size_t *n,
+		   size_t *room);
 /* Write `n` busy buffers (sorted inside); without the lock. */
 int buffer_write(struct store *s, struct buffer **list, size_t n);
 void buffer_done(struct store *s, struct buffer **list, size_t n); /* with the lock */
@@ -451,10 +452,10 @@ struct apply {
 	struct store *store;
 	struct commit *commit;
 	struct kv_txn *txn;
-	uint64_t number;	   /* of this commit */
-	struct extents fresh;	   /* pages that get their first name */
-	struct extents shared;	   /* pages that get one more, one item per reference */
-	struct extents dropped;	   /* pages that lose one */
+	uint64_t number;	/* of this commit */
+	struct extents fresh;	/* pages that get their first name */
+	struct extents shared;	/* pages that get one more, one item per reference */
+	struct extents dropped; /* pages that lose one */
 };
 
 #endif

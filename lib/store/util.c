@@ -77,7 +77,7 @@ int extents_add(struct extents *list, uint64_t page, uint64_t count)
 		list->items = items;
 		list->room = room;
 	}
-	list->items[list->count++] = (struct extent){page, count};
+	list->items[list->count++] = (struct extent){ page, count };
 	return 0;
 }
 
@@ -109,5 +109,5 @@ void extents_sort(struct extents *list)
 void extents_clear(struct extents *list)
 {
 	free(list->items);
-	*list = (struct extents){0};
+	*list = (struct extents){ 0 };
 }

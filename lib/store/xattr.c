@@ -30,7 +30,7 @@ static int find(struct store *s, const struct inode *i, const char *name, size_t
 	if (!x)
 		x = layer_xent(s->frozen, i->ino, name, namelen);
 	if (x) {
-		*ret_val = (struct kv_val){x->name + x->namelen, x->size};
+		*ret_val = (struct kv_val){ x->name + x->namelen, x->size };
 		return x->gone ? -ENODATA : 0;
 	}
 	len = key_xattr(key, i->ino, name, namelen);
@@ -39,8 +39,8 @@ static int find(struct store *s, const struct inode *i, const char *name, size_t
 		r = rec_verify(ZCF_DB_XATTR, key, len, v, sizeof(struct zcf_xattr));
 	if (r < 0)
 		return r == -ENOENT ? -ENODATA : r;
-	*ret_val = (struct kv_val){(const char *)v.data + sizeof(struct zcf_xattr),
-				   v.size - sizeof(struct zcf_xattr)};
+	*ret_val = (struct kv_val){ (const char *)v.data + sizeof(struct zcf_xattr),
+				    v.size - sizeof(struct zcf_xattr) };
 	return 0;
 }
 
@@ -60,8 +60,8 @@ ssize_t xattr_get(struct store *s, const struct inode *i, const char *name, size
 	return (ssize_t)v.size;
 }
 
-int xattr_set(struct store *s, struct inode *i, const char *name, size_t namelen,
-	      const void *value, size_t size)
+int xattr_set(struct store *s, struct inode *i, const char *name, size_t namelen, const void *value,
+	      size_t size)
 {
 	int r = layer_set_xent(s->active, i->ino, name, namelen, value, size, false);
 
@@ -127,8 +127,8 @@ static int walk_names(struct store *s, const struct inode *i, name_fn *fn, void 
 
 	if (r < 0)
 		return r;
-	r = disk_name(s, i->ino,
-		      kv_seek(cursor, key, key_xattr(key, i->ino, "", 0) - 8, &k, &v), &k, &d, &dlen);
+	r = disk_name(s, i->ino, kv_seek(cursor, key, key_xattr(key, i->ino, "", 0) - 8, &k, &v),
+		      &k, &d, &dlen);
 	while (r == 0 && (a || f || d)) {
 		const char *name = d;
 		size_t len = dlen;
@@ -182,7 +182,7 @@ static int list_name(void *arg, const char *name, size_t namelen)
 ssize_t store_listxattr(struct store *s, uint64_t ino, char *buf, size_t size)
 {
 	LOCKED(s);
-	struct list l = {buf, size, 0};
+	struct list l = { buf, size, 0 };
 	struct inode *i;
 	int r = inode_get(s, ino, &i);
 
@@ -238,7 +238,7 @@ static int set_plain(struct store *s, struct inode *i, const char *name, const v
 		     size_t size, int flags)
 {
 	ssize_t had = xattr_get(s, i, name, strlen(name), NULL, 0);
-	struct list l = {0};
+	struct list l = { 0 };
 	int r;
 
 	if (had < 0 && had != -ENODATA)
@@ -257,8 +257,8 @@ static int set_plain(struct store *s, struct inode *i, const char *name, const v
 	return xattr_set(s, i, name, strlen(name), value, size);
 }
 
-int store_setxattr(struct store *s, uint64_t ino, const char *name, const void *value,
-		   size_t size, int flags)
+int store_setxattr(struct store *s, uint64_t ino, const char *name, const void *value, size_t size,
+		   int flags)
 {
 	LOCKED(s);
 	struct inode *i;

@@ -33,9 +33,9 @@ static inline void fixture_log(void *arg, int level, const char *text)
 
 static inline int fixture_make(uint64_t limit)
 {
-	const struct store_create_options o = {.mode = 0755, .limit = limit};
+	const struct store_create_options o = { .mode = 0755, .limit = limit };
 	const char *tmp = getenv("TMPDIR");
-	struct zu_err err = {0};
+	struct zu_err err = { 0 };
 
 	snprintf(fixture_dir, sizeof(fixture_dir), "%s/zcfs-unit-XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(fixture_dir))
@@ -77,9 +77,9 @@ static inline void fixture_finding(void *arg, const char *text)
 
 static inline void fixture_check_sound(void)
 {
-	const struct store_check_options o = {.finding = fixture_finding};
-	struct store_check_result result = {0};
-	struct zu_err err = {0};
+	const struct store_check_options o = { .finding = fixture_finding };
+	struct store_check_result result = { 0 };
+	struct zu_err err = { 0 };
 
 	if (store_check(fixture_store, &o, &result, &err) < 0)
 		fail_msg("%s", err.text);
@@ -94,9 +94,8 @@ static inline void fixture_crash(struct store *s)
 {
 	char command[4 * sizeof(fixture_store)];
 
-	snprintf(command, sizeof(command),
-		 "rm -rf '%s.new' && cp -a --sparse=always '%s' '%s.new'", fixture_store,
-		 fixture_store, fixture_store);
+	snprintf(command, sizeof(command), "rm -rf '%s.new' && cp -a --sparse=always '%s' '%s.new'",
+		 fixture_store, fixture_store, fixture_store);
 	assert_int_equal(system(command), 0);
 	store_close(s);
 	snprintf(command, sizeof(command), "rm -rf '%s' && mv '%s.new' '%s'", fixture_store,

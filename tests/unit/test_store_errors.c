@@ -19,8 +19,8 @@
 #include "store/store.h"
 #include "store_fixture.h"
 
-static const struct store_options options = {.log = fixture_log};
-static const struct store_cred cred = {0};
+static const struct store_options options = { .log = fixture_log };
+static const struct store_cred cred = { 0 };
 
 static void limit_writes(bool on)
 {
@@ -33,12 +33,12 @@ static void limit_writes(bool on)
 
 static void test_commit_fails(void **state)
 {
-	struct zu_err err = {0};
+	struct zu_err err = { 0 };
 	struct store_info info;
 	struct store_attr a, b;
 	struct store *s;
 	char text[64];
-	const struct store_source one = {.buf = "first"}, two = {.buf = "later"};
+	const struct store_source one = { .buf = "first" }, two = { .buf = "later" };
 
 	(void)state;
 	assert_int_equal(store_open(fixture_path(), &options, &s, &err), 0);
@@ -74,7 +74,7 @@ static void test_commit_fails(void **state)
 
 static void expect_refusal(int code, const char *word)
 {
-	struct zu_err err = {0};
+	struct zu_err err = { 0 };
 	struct store *s;
 
 	assert_int_equal(store_open(fixture_path(), &options, &s, &err), -code);
@@ -84,7 +84,7 @@ static void expect_refusal(int code, const char *word)
 
 static void test_refusals(void **state)
 {
-	struct zu_err err = {0};
+	struct zu_err err = { 0 };
 	struct store *s;
 	char path[5000];
 	FILE *f;

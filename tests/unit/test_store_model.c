@@ -37,7 +37,7 @@ struct model {
 	unsigned long ops, seed;
 };
 
-static const struct store_options options = {.commit_seconds = 0, .log = fixture_log};
+static const struct store_options options = { .commit_seconds = 0, .log = fixture_log };
 
 static uint64_t state;
 
@@ -67,7 +67,7 @@ static uint64_t some_offset(uint64_t limit)
 
 static uint64_t some_length(void)
 {
-	static const uint64_t most[] = {100, 4096, 8192, 70000, 300000, 1u << 20};
+	static const uint64_t most[] = { 100, 4096, 8192, 70000, 300000, 1u << 20 };
 	uint64_t n = rnd(most[rnd(6)]) + 1;
 
 	return rnd(3) ? n : (n + 4095) & ~4095ull;
@@ -89,7 +89,8 @@ static void compare(struct model *m, const struct file *f, const char *when)
 			 (unsigned long)f->size);
 	for (uint64_t k = 0; k < f->size; k++)
 		if (m->buf[k] != f->bytes[k])
-			fail_msg("seed %lu op %lu %s: file %lu differs at %lu of %lu: %02x, not %02x",
+			fail_msg("seed %lu op %lu %s: file %lu differs at %lu of %lu: %02x, not "
+				 "%02x",
 				 m->seed, m->ops, when, (unsigned long)f->ino, (unsigned long)k,
 				 (unsigned long)f->size, m->buf[k], f->bytes[k]);
 }
@@ -109,7 +110,7 @@ static void op_write(struct model *m, struct file *f)
 
 	for (uint64_t k = 0; k < len; k++)
 		from[k] = (uint8_t)rnd(256);
-	source = (struct store_source){.buf = from};
+	source = (struct store_source){ .buf = from };
 	assert_int_equal(store_write(m->s, f->ino, off, len, &source, 0), len);
 	memcpy(f->bytes + off, from, len);
 	if (off + len > f->size)
@@ -118,7 +119,7 @@ static void op_write(struct model *m, struct file *f)
 
 static void op_truncate(struct model *m, struct file *f)
 {
-	struct store_attr attr = {.size = rnd(8) ? some_offset(SPAN) : 0};
+	struct store_attr attr = { .size = rnd(8) ? some_offset(SPAN) : 0 };
 
 	assert_int_equal(store_setattr(m->s, f->ino, STORE_SET_SIZE, &attr, &attr), 0);
 	if (attr.size < f->size)
@@ -128,9 +129,9 @@ static void op_truncate(struct model *m, struct file *f)
 
 static void op_fallocate(struct model *m, struct file *f)
 {
-	static const int modes[] = {0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE,
-				    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE};
+	static const int modes[] = { 0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE,
+				     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE };
 	int mode = modes[rnd(5)];
 	uint64_t off = some_offset(SPAN), len = some_length(), end = off + len;
 
@@ -191,7 +192,7 @@ static void op_commit(struct model *m, struct file *f)
 
 static void replace(struct model *m, struct file *f)
 {
-	struct store_cred cred = {0};
+	struct store_cred cred = { 0 };
 	struct store_attr attr;
 	char name[16];
 
@@ -209,7 +210,7 @@ static void replace(struct model *m, struct file *f)
 
 static void reopen(struct model *m, bool crash)
 {
-	struct zu_err err = {0};
+	struct zu_err err = { 0 };
 	struct store_attr attr;
 	char name[16];
 
@@ -264,10 +265,10 @@ static void one(struct model *m)
 static void test_model(void **unused)
 {
 	unsigned long ops = getenv("ZC_OPS") ? strtoul(getenv("ZC_OPS"), NULL, 0) : 4000;
-	struct store_cred cred = {0};
+	struct store_cred cred = { 0 };
 	struct store_attr attr;
-	struct model m = {.seed = getenv("ZC_SEED") ? strtoul(getenv("ZC_SEED"), NULL, 0) : 7};
-	struct zu_err err = {0};
+	struct model m = { .seed = getenv("ZC_SEED") ? strtoul(getenv("ZC_SEED"), NULL, 0) : 7 };
+	struct zu_err err = { 0 };
 
 	(void)unused;
 	state = m.seed * 0x9e3779b97f4a7c15ull + 1;

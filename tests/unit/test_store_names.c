@@ -37,8 +37,8 @@ struct model {
 	unsigned long ops, seed;
 };
 
-static const struct store_options options = {.log = fixture_log};
-static const struct store_cred cred = {.uid = 5, .gid = 6, .umask = 022};
+static const struct store_options options = { .log = fixture_log };
+static const struct store_cred cred = { .uid = 5, .gid = 6, .umask = 022 };
 static uint64_t state;
 
 static unsigned rnd(unsigned below)
@@ -95,7 +95,7 @@ static bool list_one(void *arg, const struct store_entry *e)
 static void compare(struct model *m)
 {
 	for (unsigned d = 0; d < DIRS; d++) {
-		struct listing l = {&m->now, d, 0, false};
+		struct listing l = { &m->now, d, 0, false };
 		unsigned there = 0;
 
 		for (unsigned n = 0; n < NAMES; n++) {
@@ -106,8 +106,8 @@ static void compare(struct model *m)
 
 			there += ino != 0;
 			if (r != (ino ? 0 : -ENOENT) || (ino && attr.ino != ino))
-				fail_msg("seed %lu op %lu: %u/%s: %d", m->seed, m->ops, d, name_of(n),
-					 r);
+				fail_msg("seed %lu op %lu: %u/%s: %d", m->seed, m->ops, d,
+					 name_of(n), r);
 			if (!ino)
 				continue;
 			assert_int_equal(attr.nlink, links(&m->now, ino));
@@ -121,8 +121,8 @@ static void compare(struct model *m)
 		}
 		assert_int_equal(store_readdir(m->s, m->now.dirs[d], 0, 0, list_one, &l), 0);
 		if (l.wrong || l.seen != there)
-			fail_msg("seed %lu op %lu: directory %u lists %u of %u names%s", m->seed, m->ops,
-				 d, l.seen, there, l.wrong ? ", wrong ones" : "");
+			fail_msg("seed %lu op %lu: directory %u lists %u of %u names%s", m->seed,
+				 m->ops, d, l.seen, there, l.wrong ? ", wrong ones" : "");
 	}
 }
 
@@ -178,7 +178,7 @@ static void drop(struct model *m, unsigned d, unsigned n)
 
 static void move(struct model *m, unsigned d, unsigned n, unsigned d2, unsigned n2)
 {
-	static const unsigned all[] = {0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE};
+	static const unsigned all[] = { 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE };
 	unsigned flags = all[rnd(4)];
 	uint64_t a = m->now.ino[d][n], b = m->now.ino[d2][n2];
 	mode_t ta = m->now.type[d][n];
@@ -232,7 +232,7 @@ static void take_directories(struct model *m)
 
 static void reopen(struct model *m, bool crash)
 {
-	struct zu_err err = {0};
+	struct zu_err err = { 0 };
 
 	if (crash) {
 		fixture_crash(m->s);
@@ -276,7 +276,7 @@ static void test_model(void **unused)
 {
 	unsigned long ops = getenv("ZC_OPS") ? strtoul(getenv("ZC_OPS"), NULL, 0) : 6000;
 	struct model *m = calloc(1, sizeof(*m));
-	struct zu_err err = {0};
+	struct zu_err err = { 0 };
 	struct store_attr attr;
 
 	(void)unused;
@@ -305,7 +305,7 @@ static void test_model(void **unused)
 
 static void test_directories(void **unused)
 {
-	struct zu_err err = {0};
+	struct zu_err err = { 0 };
 	struct store_attr a, b, c;
 	struct store *s;
 	uint64_t parent;
@@ -337,10 +337,10 @@ static void test_directories(void **unused)
 /* Unlinked and still referred to: it lives; after a crash its space is given back. */
 static void test_orphan(void **unused)
 {
-	struct zu_err err = {0};
+	struct zu_err err = { 0 };
 	struct store_attr a;
 	struct store_info before, after;
-	struct store_source source = {.buf = calloc(1, 1 << 20)};
+	struct store_source source = { .buf = calloc(1, 1 << 20) };
 	char got[16];
 	struct store *s;
 

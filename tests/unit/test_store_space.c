@@ -17,8 +17,8 @@
 #define LIMIT (16u << 20)
 #define PIECE (256u << 10)
 
-static const struct store_options options = {.log = fixture_log};
-static const struct store_cred cred = {0};
+static const struct store_options options = { .log = fixture_log };
+static const struct store_cred cred = { 0 };
 static uint8_t piece[PIECE], got[PIECE];
 
 static int setup(void **state)
@@ -30,7 +30,7 @@ static int setup(void **state)
 
 static struct store *open_store(void)
 {
-	struct zu_err err = {0};
+	struct zu_err err = { 0 };
 	struct store *s;
 
 	if (store_open(fixture_path(), &options, &s, &err) < 0)
@@ -49,7 +49,7 @@ static uint64_t make(struct store *s, const char *name)
 /* Write `size` bytes in pieces until that fails: how many were written. */
 static uint64_t fill(struct store *s, uint64_t ino, uint32_t size)
 {
-	const struct store_source source = {.buf = piece};
+	const struct store_source source = { .buf = piece };
 	uint64_t at = 0;
 	ssize_t n;
 
@@ -100,7 +100,7 @@ static void test_small_writes(void **state)
 /* Overwriting a full store's file needs new pages: ENOSPC, and the old bytes stay. */
 static void test_overwrite_when_full(void **state)
 {
-	const struct store_source other = {.buf = got};
+	const struct store_source other = { .buf = got };
 	struct store *s = open_store();
 	uint64_t ino = make(s, "big"), n = fill(s, ino, PIECE);
 	uint8_t back[PIECE];
@@ -127,7 +127,7 @@ static void test_overwrite_when_full(void **state)
 /* What fallocate() gave can be written when nothing else is left. */
 static void test_fallocate_promises(void **state)
 {
-	const struct store_source source = {.buf = piece};
+	const struct store_source source = { .buf = piece };
 	struct store *s = open_store();
 	uint64_t kept = make(s, "kept"), ino = make(s, "big");
 
@@ -147,7 +147,7 @@ static void test_fallocate_promises(void **state)
 /* Pages that a read in flight was told of are not given to anybody else, whatever happens. */
 static void test_pages_of_a_read(void **state)
 {
-	const struct store_source source = {.buf = piece}, other = {.buf = got};
+	const struct store_source source = { .buf = piece }, other = { .buf = got };
 	struct store *s = open_store();
 	uint64_t ino = make(s, "a"), big = make(s, "big");
 	struct store_read read;

@@ -24,8 +24,8 @@
 #define ROUNDS 150
 #define THREADS 8
 
-static const struct store_options options = {.commit_seconds = 1, .log = fixture_log};
-static const struct store_cred cred = {0};
+static const struct store_options options = { .commit_seconds = 1, .log = fixture_log };
+static const struct store_cred cred = { 0 };
 static struct store *s;
 static uint64_t inos[FILES];
 static atomic_int failures;
@@ -45,7 +45,7 @@ static void fill(uint64_t *buf, unsigned pages, uint64_t file, uint64_t version)
 /* One writer per file: whole rewrites and single pages, with commits. */
 static void writer(unsigned file, uint64_t *buf)
 {
-	const struct store_source source = {.buf = buf};
+	const struct store_source source = { .buf = buf };
 
 	for (uint64_t v = 1; v < ROUNDS; v++) {
 		unsigned pages = v % 3 ? 1 : PAGES;
@@ -115,7 +115,7 @@ static void *thread_main(void *arg)
 
 static void test_threads(void **state)
 {
-	struct zu_err err = {0};
+	struct zu_err err = { 0 };
 	pthread_t threads[THREADS];
 
 	(void)state;
@@ -129,9 +129,8 @@ static void test_threads(void **state)
 		inos[k] = a.ino;
 	}
 	for (unsigned k = 0; k < THREADS; k++)
-		assert_int_equal(pthread_create(&threads[k], NULL, thread_main,
-						(void *)(uintptr_t)k),
-				 0);
+		assert_int_equal(
+			pthread_create(&threads[k], NULL, thread_main, (void *)(uintptr_t)k), 0);
 	for (unsigned k = 0; k < THREADS; k++)
 		pthread_join(threads[k], NULL);
 	assert_int_equal(failures, 0);

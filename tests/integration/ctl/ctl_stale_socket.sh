@@ -15,7 +15,17 @@ kill -KILL "$pid"
 wait "$pid" 2>/dev/null || true
 exec {input}>&-
 [[ -S $socket ]] || fail 'a killed server left no socket: nothing is tested'
+# Of other stores, too: one that nobody listens to goes, a file that is no socket stays.
+other=$(dirname "$socket")/00000000-0000-4000-8000-000000000000.sock
+python3 -c 'import socket, sys
+socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind(sys.argv[1])' "$other"
+chown 65534:65534 "$other"
+[[ -S $other ]] || fail 'no socket to be swept away'
+: >"$(dirname "$socket")/file"
 serve second
+[[ ! -e $other ]] || fail 'a socket of a daemon that is gone is left behind'
+[[ -e $(dirname "$socket")/file ]] || fail 'it removed a file that is no socket'
+equal 'mode of the socket' "$(stat -c %a "$socket")" 600
 exec {input}>&-
 wait "$pid" || fail "the server failed: $(<"$T/second.err")"
 [[ ! -e $socket ]] || fail 'the socket is left behind'
