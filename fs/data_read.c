@@ -29,8 +29,8 @@ static int add(struct answer *a, const void *mem, uint64_t length)
 {
 	if (a->count >= MAX_PIECES)
 		return -E2BIG;
-	a->iov[++a->count] = (struct iovec){ .iov_base = (void *)(uintptr_t)mem,
-					     .iov_len = (size_t)length };
+	a->iov[++a->count] =
+		(struct iovec){ .iov_base = (void *)(uintptr_t)mem, .iov_len = (size_t)length };
 	a->length += length;
 	return 0;
 }

@@ -15,8 +15,7 @@
 void ll_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 		  struct fuse_file_info *fi)
 {
-	reply_result(req,
-		     store_fallocate(fs.store, ino, mode, (uint64_t)offset, (uint64_t)length));
+	reply_result(req, store_fallocate(fs.store, ino, mode, (uint64_t)offset, (uint64_t)length));
 }
 
 struct parked {
@@ -50,7 +49,9 @@ static void seek_delivered(void *arg, int result)
 /* Valid replies: lseek, err */
 void ll_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
 {
-	struct parked now = { .req = req, .ino = ino, .offset = (uint64_t)offset, .whence = whence };
+	struct parked now = {
+		.req = req, .ino = ino, .offset = (uint64_t)offset, .whence = whence
+	};
 	const uint64_t inos[] = { ino };
 	struct parked *p;
 	int r;

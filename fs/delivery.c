@@ -215,7 +215,8 @@ static void restart(void)
 		log_text(LOG_ERR, "the helper for write-backs cannot be started: %s", strerror(-r));
 		fail_all(-EIO);
 	} else {
-		log_text(LOG_WARNING, "the helper for write-backs has ended, and was started again");
+		log_text(LOG_WARNING,
+			 "the helper for write-backs has ended, and was started again");
 	}
 }
 

@@ -36,10 +36,10 @@ enum {
 #define FS_TIMEOUT 86400u
 
 struct options {
-	char *store;	/* absolute */
-	char *mnt;	/* absolute */
-	char *fuse;	/* options for libfuse, comma-separated and escaped */
-	char *fsname;	/* of -o, or NULL */
+	char *store;  /* absolute */
+	char *mnt;    /* absolute */
+	char *fuse;   /* options for libfuse, comma-separated and escaped */
+	char *fsname; /* of -o, or NULL */
 	bool foreground;
 	bool debug;
 	bool read_only;

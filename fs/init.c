@@ -8,11 +8,11 @@
  * - HANDLE_KILLPRIV_V2: no question for security.capability before each write;
  * - INIT_EXT, SETXATTR_EXT: forms of messages; DIRECT_IO_ALLOW_MMAP: mmap also with cache=none;
  * - not ATOMIC_O_TRUNC: a truncation is always a SETATTR; not EXPORT_SUPPORT, no locks. */
-static const uint64_t wanted =
-	FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_DO_READDIRPLUS |
-	FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL |
-	FUSE_ABORT_ERROR | FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | FUSE_HANDLE_KILLPRIV_V2 |
-	FUSE_SETXATTR_EXT | FUSE_INIT_EXT | PROTO_DIRECT_IO_ALLOW_MMAP;
+static const uint64_t wanted = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_DONT_MASK |
+			       FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO |
+			       FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL | FUSE_ABORT_ERROR |
+			       FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | FUSE_HANDLE_KILLPRIV_V2 |
+			       FUSE_SETXATTR_EXT | FUSE_INIT_EXT | PROTO_DIRECT_IO_ALLOW_MMAP;
 
 void init_answer(const struct fuse_init_in *in, struct fuse_init_out *ret_out)
 {

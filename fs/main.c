@@ -225,6 +225,20 @@ static void remove_dead_mount(void)
 		waitpid(pid, NULL, 0);
 }
 
+/* fuse_session_unmount() frees its memory, but it would also unmount what another daemon may have
+ * mounted there by now, unless the connection is seen to be over. */
+static void end_session(void)
+{
+	struct pollfd fd = { .fd = -1 };
+
+	if (!fs.session)
+		return;
+	fd.fd = fuse_session_fd(fs.session);
+	if (poll(&fd, 1, 0) == 1 && fd.revents & POLLERR)
+		fuse_session_unmount(fs.session);
+	fuse_session_destroy(fs.session);
+}
+
 static int end(struct ctl_server *server)
 {
 	int r;
@@ -236,8 +250,7 @@ static int end(struct ctl_server *server)
 	zu_close_fd(&signal_fd);
 	r = store_close(fs.store);
 	wire_stop();
-	if (fs.session)
-		fuse_session_destroy(fs.session);
+	end_session();
 	remove_dead_mount();
 	return r;
 }

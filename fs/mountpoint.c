@@ -106,10 +106,11 @@ static int refuse_mounted(const char *path, struct zu_err *err)
 	struct mountpoint m;
 
 	if (mountpoint_find(path, &m) == 0)
-		return zu_err_set(err, EBUSY,
-				  "%s: a zcfs is mounted there already; unmount it first: zcctl umount "
-				  "%s",
-				  path, path);
+		return zu_err_set(
+			err, EBUSY,
+			"%s: a zcfs is mounted there already; unmount it first: zcctl umount "
+			"%s",
+			path, path);
 	return 0;
 }
 
@@ -119,10 +120,11 @@ static int look_at(const char *path, struct zu_err *err)
 
 	if (stat(path, &st) < 0) {
 		if (errno == ENOTCONN)
-			return zu_err_set(err, ENOTCONN,
-					  "%s: a mount without a daemon is there; remove it: umount -l "
-					  "%s",
-					  path, path);
+			return zu_err_set(
+				err, ENOTCONN,
+				"%s: a mount without a daemon is there; remove it: umount -l "
+				"%s",
+				path, path);
 		return zu_err_set(err, errno, "%s: %s; %s", path, lower_error(errno),
 				  errno == ENOENT ? "make the directory first"
 						  : "choose another mount point");
@@ -130,10 +132,11 @@ static int look_at(const char *path, struct zu_err *err)
 	if (!S_ISDIR(st.st_mode))
 		return zu_err_set(err, ENOTDIR, "%s: not a directory; choose a directory", path);
 	if (geteuid() != 0 && access(path, W_OK) < 0)
-		return zu_err_set(err, EACCES,
-				  "%s: not allowed: to mount there takes write permission; choose a "
-				  "directory of your own",
-				  path);
+		return zu_err_set(
+			err, EACCES,
+			"%s: not allowed: to mount there takes write permission; choose a "
+			"directory of your own",
+			path);
 	return 0;
 }
 
@@ -151,9 +154,10 @@ static int check_names(const struct options *opt, struct zu_err *err)
 				  "%s: lies in the store %s; choose another mount point", opt->mnt,
 				  opt->store);
 	if (is_below(opt->store, opt->mnt))
-		return zu_err_set(err, EINVAL,
-				  "%s: the mount would hide the store %s; choose another mount point",
-				  opt->mnt, opt->store);
+		return zu_err_set(
+			err, EINVAL,
+			"%s: the mount would hide the store %s; choose another mount point",
+			opt->mnt, opt->store);
 	return 0;
 }
 
@@ -182,8 +186,8 @@ int mountpoint_check(struct options *opt, struct zu_err *err)
 	int r;
 
 	if (!path)
-		return zu_err_set(err, errno, "store %s: %s; zcctl create makes a store", opt->store,
-				  lower_error(errno));
+		return zu_err_set(err, errno, "store %s: %s; zcctl create makes a store",
+				  opt->store, lower_error(errno));
 	replace(&opt->store, path);
 	path = absolute(opt->mnt);
 	if (!path)

@@ -12,17 +12,39 @@
 
 /* What libfuse and the kernel take; those that end in "=" have a value. */
 static const char *const passed[] = {
-	"allow_other", "allow_root", "auto_unmount", "dev", "nodev", "suid", "nosuid", "exec",
-	"noexec", "atime", "noatime", "diratime", "nodiratime", "sync", "async", "dirsync",
-	"max_read=", "context=", "fscontext=", "defcontext=", "rootcontext=",
+	"allow_other", "allow_root",  "auto_unmount", "dev",	 "nodev",     "suid",
+	"nosuid",      "exec",	      "noexec",	      "atime",	 "noatime",   "diratime",
+	"nodiratime",  "sync",	      "async",	      "dirsync", "max_read=", "context=",
+	"fscontext=",  "defcontext=", "rootcontext=",
 };
 
 /* Words of fstab, what is always so, and what FUSE has no use for. */
 static const char *const ignored[] = {
-	"defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "nofail",
-	"_netdev", "default_permissions", "nonempty", "relatime", "norelatime", "strictatime",
-	"nostrictatime", "lazytime", "nolazytime", "silent", "loud", "subtype=", "comment=",
-	"x-", "X-", "user=",
+	"defaults",
+	"auto",
+	"noauto",
+	"user",
+	"nouser",
+	"users",
+	"owner",
+	"group",
+	"nofail",
+	"_netdev",
+	"default_permissions",
+	"nonempty",
+	"relatime",
+	"norelatime",
+	"strictatime",
+	"nostrictatime",
+	"lazytime",
+	"nolazytime",
+	"silent",
+	"loud",
+	"subtype=",
+	"comment=",
+	"x-",
+	"X-",
+	"user=",
 };
 
 static bool in_table(const char *const *table, size_t n, const char *option)
@@ -175,13 +197,16 @@ static const char doc[] =
 	"  ro                      change nothing\n"
 	"  commit=SECONDS          commit so often (default 5, 0: only when asked)\n"
 	"  cache=writeback|none    keep data in the kernel's cache (default), or go around it\n"
-	"  policy=auto|explicit    what new files are committed by: all commits (default), or only\n"
+	"  policy=auto|explicit    what new files are committed by: all commits (default), or "
+	"only\n"
 	"                          those asked for by name\n"
 	"  workers=N               threads that serve requests (default 4, at least 2)\n"
-	"  lock_wait=SECONDS       wait so long for another process to leave the store (default 30)\n"
+	"  lock_wait=SECONDS       wait so long for another process to leave the store (default "
+	"30)\n"
 	"  allow_other, allow_root let other users, or root, in as well\n"
 	"  fsname=NAME             source in the table of mounts (default: the path of STORE)\n"
-	"  and those of every mount: nosuid, nodev, noexec, noatime, sync, dirsync, max_read=N ...\n\n"
+	"  and those of every mount: nosuid, nodev, noexec, noatime, sync, dirsync, max_read=N "
+	"...\n\n"
 	"The mount is ended by zcctl umount MNT, umount(8), fusermount3 -u, or SIGTERM; everything "
 	"is committed then.";
 

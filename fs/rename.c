@@ -139,7 +139,8 @@ void ll_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	}
 	n = to_deliver(parent, name, new_parent, new_name, flags, inos);
 	if (n == 0) {
-		reply_result(req, store_rename(fs.store, parent, name, new_parent, new_name, flags));
+		reply_result(req,
+			     store_rename(fs.store, parent, name, new_parent, new_name, flags));
 		return;
 	}
 	p = parked_new(req, name, new_name);

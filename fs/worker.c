@@ -108,8 +108,8 @@ static int start_one(struct worker *w, unsigned channel)
 	int r;
 
 	w->channel = channel;
-	w->memory = mmap(NULL, BUFFER + OUTPUT, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	w->memory = mmap(NULL, BUFFER + OUTPUT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
 	if (w->memory == MAP_FAILED)
 		return -errno;
 	atomic_fetch_add(&running, 1);

@@ -12,6 +12,7 @@ export XDG_RUNTIME_DIR=$T/run
 
 # serve NAME [ARGUMENTS]: start a server as an ordinary user; sets socket and pid. It ends when
 # `exec {NAME}>&-` closes its input.
+# shellcheck disable=SC2034  # pid, input, socket are for the scripts that source this
 serve() {
 	local name=$1
 	shift
