@@ -123,7 +123,8 @@ static int apply(uint64_t ino, const struct fuse_setattr_in *in, struct store_at
 		if (set & STORE_SET_SIZE && fs.opt.writeback && S_ISREG(ret_attr->mode))
 			set |= STORE_SET_KEEP_TIMES;
 		if (ends && !S_ISDIR(ret_attr->mode)) {
-			if (ret_attr->mode & (S_ISUID | S_ISGID))
+			/* (Without the writeback cache, chown to the same owner has no field.) */
+			if (ret_attr->mode & (S_ISUID | S_ISGID) || !set)
 				set |= STORE_SET_KILL_SUID;
 			r = store_removexattr(fs.store, ino, "security.capability");
 			if (r < 0 && r != -ENODATA)

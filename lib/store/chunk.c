@@ -53,6 +53,20 @@ static void release_fresh(struct store *s, uint64_t page, uint64_t count)
 	}
 }
 
+/* A clone may still show what is in the buffers of its pages. */
+static void forget_unpinned(struct store *s, uint64_t page, uint64_t count)
+{
+	uint64_t end = page + count;
+
+	while (page < end) {
+		uint64_t stop = pin_next(s, page, end);
+
+		if (stop > page)
+			buffer_forget(s, page, stop - page);
+		page = stop + 1;
+	}
+}
+
 static void dispose(struct store *s, const struct run *run)
 {
 	if (run->flags & RUN_FRESH)
@@ -60,7 +74,7 @@ static void dispose(struct store *s, const struct run *run)
 	else if (run->flags & RUN_SHARED)
 		pin_drop(s, run->page, run->count);
 	else if (s->nbuffers) /* an unwritten page that was written in its place */
-		buffer_forget(s, run->page, run->count);
+		forget_unpinned(s, run->page, run->count);
 }
 
 static struct run cut(const struct run *run, unsigned from, unsigned to)
@@ -297,9 +311,8 @@ static void pending_clear(struct store *s, struct pending *p, bool drop)
 	free(p);
 }
 
-void pending_drop(struct store *s, struct inode *i, struct pending *p)
+void pending_drop(struct store *s, struct pending *p)
 {
-	(void)i;
 	pending_clear(s, p, true);
 }
 

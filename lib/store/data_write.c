@@ -44,7 +44,8 @@ static int page_buffer(struct store *s, struct inode *i, uint64_t n, struct buff
 		if (*ret_buffer && !(*ret_buffer)->busy)
 			return 0;
 	}
-	if (r && (run.flags & RUN_UNWRITTEN) && !buffer_find(s, run.page)) {
+	if (r && (run.flags & RUN_UNWRITTEN) && !buffer_find(s, run.page) &&
+	    !pin_named_elsewhere(s, run.page)) {
 		page = run.page; /* nobody reads it: it is written in its place */
 	} else {
 		r = alloc_pages(s, i->hint, 1, &page, &count);

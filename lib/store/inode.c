@@ -210,7 +210,7 @@ void inode_put(struct store *s, struct inode *i)
 		i->dead = true;
 		s->inodes_now--;
 		if (i->pend) {
-			pending_drop(s, i, i->pend);
+			pending_drop(s, i->pend);
 			i->pend = NULL;
 		}
 		inode_data_clean(s, i);

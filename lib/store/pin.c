@@ -78,6 +78,20 @@ uint64_t pin_next(struct store *s, uint64_t page, uint64_t end)
 	return p && p->page < end ? p->page : end;
 }
 
+/*
+ * May others than one file name the page? A clone of a page that was written in its place can be
+ * committed while the record of the file itself still says unwritten; then it must not be written in
+ * its place again.
+ */
+bool pin_named_elsewhere(struct store *s, uint64_t page)
+{
+	uint8_t key[KEY_MAX];
+	struct kv_val v;
+
+	return pin_next(s, page, page + 1) == page ||
+	       kv_get(s->rtxn, ZCF_DB_REF, key, key_page(key, page), &v) != -ENOENT;
+}
+
 void pin_settle(struct store *s)
 {
 	struct extents list = s->unpinned;

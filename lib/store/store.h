@@ -179,6 +179,12 @@ ssize_t store_listxattr(struct store *store, uint64_t ino, char *buf, size_t siz
 int store_setxattr(struct store *store, uint64_t ino, const char *name, const void *value,
 		   size_t size, int flags);
 int store_removexattr(struct store *store, uint64_t ino, const char *name);
+/*
+ * The commit policy of a file, or of what is made in a directory, is the xattr `user.zcfs.commit`:
+ * "explicit" or "auto". It can always be read, is listed while it is explicit, and removing it means
+ * auto. EINVAL: another value, or neither a file nor a directory.
+ */
+#define STORE_XATTR_POLICY "user.zcfs.commit"
 
 /* ---- data ------------------------------------------------------------------------------- */
 
@@ -246,6 +252,13 @@ void store_commit_start(struct store *store, const uint64_t *inos, size_t n, uns
 			store_commit_fn *done, void *arg);
 /* The same, waiting. EIO: failed, the store is read-only now. */
 int store_commit(struct store *store, const uint64_t *inos, size_t n, unsigned flags);
+
+/*
+ * Return a file's data half - bytes, size, mtime - to its last capture (a commit of it in flight is
+ * waited for). A file that was never captured becomes empty. Names, mode and owner stay. The kernel's
+ * caches are the caller's business. EINVAL: not a regular file. Needs no space.
+ */
+int store_rollback(struct store *store, uint64_t ino, struct store_attr *ret_attr);
 
 /* ---- facts ------------------------------------------------------------------------------ */
 

@@ -364,7 +364,7 @@ int chunk_find(struct store *s, struct inode *i, uint64_t n, struct run *ret_run
 /* The next chunk from `index` on that may hold pages, or UINT64_MAX. */
 uint64_t chunk_next(struct store *s, struct inode *i, uint64_t index);
 int pending_get(struct inode *i);					/* make i->pend */
-void pending_drop(struct store *s, struct inode *i, struct pending *p); /* releases its pages */
+void pending_drop(struct store *s, struct pending *p); /* releases its pages */
 void pending_free(struct pending *p);					/* only the memory */
 struct chunk *pending_chunk(const struct pending *p, uint64_t index);
 /* Number of runs of the record, 0 if there is none; `pages`: length of the page file. */
@@ -376,6 +376,7 @@ int pin_add(struct store *s, uint64_t page, uint64_t count);
 void pin_drop(struct store *s, uint64_t page, uint64_t count);
 uint64_t pin_next(struct store *s, uint64_t page, uint64_t end); /* first pinned page, or end */
 void pin_free_all(struct store *s);
+bool pin_named_elsewhere(struct store *s, uint64_t page);
 void pin_settle(struct store *s); /* after a commit: free what is pinned by nobody any more */
 
 /* buffer.c */

@@ -158,6 +158,43 @@ static int walk_names(struct store *s, const struct inode *i, name_fn *fn, void 
 	return r;
 }
 
+/* ---- the policy, a flag of the inode ------------------------------------------------------- */
+
+static bool is_policy(const char *name)
+{
+	return strcmp(name, STORE_XATTR_POLICY) == 0;
+}
+
+static ssize_t get_policy(const struct inode *i, void *buf, size_t size)
+{
+	const char *value = i->flags & ZCF_INODE_EXPLICIT ? "explicit" : "auto";
+	size_t n = strlen(value);
+
+	if (!S_ISREG(i->mode) && !S_ISDIR(i->mode))
+		return -ENODATA;
+	if (!size)
+		return (ssize_t)n;
+	if (n > size)
+		return -ERANGE;
+	memcpy(buf, value, n);
+	return (ssize_t)n;
+}
+
+static int set_policy(struct inode *i, const void *value, size_t size)
+{
+	if (!S_ISREG(i->mode) && !S_ISDIR(i->mode))
+		return -EINVAL;
+	if (size == 8 && memcmp(value, "explicit", 8) == 0)
+		i->flags |= ZCF_INODE_EXPLICIT;
+	else if (size == 4 && memcmp(value, "auto", 4) == 0)
+		i->flags &= ~ZCF_INODE_EXPLICIT;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
 struct list {
 	char *buf;
 	size_t size, used;
@@ -189,6 +226,8 @@ ssize_t store_listxattr(struct store *s, uint64_t ino, char *buf, size_t size)
 	if (r < 0)
 		return r;
 	r = i->no_xattrs ? 0 : walk_names(s, i, list_name, &l);
+	if (r == 0 && (i->flags & ZCF_INODE_EXPLICIT))
+		r = list_name(&l, STORE_XATTR_POLICY, strlen(STORE_XATTR_POLICY));
 	inode_put(s, i);
 	return r < 0 ? r : (ssize_t)l.used;
 }
@@ -202,10 +241,15 @@ ssize_t store_getxattr(struct store *s, uint64_t ino, const char *name, void *bu
 
 	if (r < 0)
 		return r;
-	n = *name ? xattr_get(s, i, name, strlen(name), buf, size) : -ENODATA;
+	if (is_policy(name))
+		n = get_policy(i, buf, size);
+	else
+		n = *name ? xattr_get(s, i, name, strlen(name), buf, size) : -ENODATA;
 	inode_put(s, i);
 	return n;
 }
+
+/* ---- setting and removing ------------------------------------------------------------------ */
 
 static int set_acl(struct store *s, struct inode *i, const char *name, const void *value,
 		   size_t size, int flags)
@@ -275,6 +319,8 @@ int store_setxattr(struct store *s, uint64_t ino, const char *name, const void *
 		return r;
 	if (!strcmp(name, ACL_ACCESS) || !strcmp(name, ACL_DEFAULT))
 		r = set_acl(s, i, name, value, size, flags);
+	else if (is_policy(name))
+		r = set_policy(i, value, size);
 	else
 		r = set_plain(s, i, name, value, size, flags);
 	if (r == 0) {
@@ -297,9 +343,13 @@ int store_removexattr(struct store *s, uint64_t ino, const char *name)
 		r = inode_get(s, ino, &i);
 	if (r < 0)
 		return r;
-	had = *name ? xattr_get(s, i, name, strlen(name), NULL, 0) : -ENODATA;
+	if (is_policy(name))
+		had = i->flags & ZCF_INODE_EXPLICIT ? 0 : -ENODATA;
+	else
+		had = *name ? xattr_get(s, i, name, strlen(name), NULL, 0) : -ENODATA;
 	if (had >= 0) {
-		r = xattr_del(s, i, name, strlen(name));
+		i->flags &= is_policy(name) ? ~ZCF_INODE_EXPLICIT : ~0u;
+		r = is_policy(name) ? 0 : xattr_del(s, i, name, strlen(name));
 		if (r == 0) {
 			inode_touch(i);
 			inode_dirty(s, i);

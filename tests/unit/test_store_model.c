@@ -190,6 +190,16 @@ static void op_commit(struct model *m, struct file *f)
 		keep(&m->files[k]);
 }
 
+static void op_rollback(struct model *m, struct file *f)
+{
+	struct store_attr attr;
+
+	assert_int_equal(store_rollback(m->s, f->ino, &attr), 0);
+	memcpy(f->bytes, f->kept, SPAN * 2);
+	f->size = f->kept_size;
+	assert_int_equal(attr.size, f->size);
+}
+
 static void replace(struct model *m, struct file *f)
 {
 	struct store_cred cred = { 0 };
@@ -254,6 +264,8 @@ static void one(struct model *m)
 		op_seek(m, f);
 	else if (what < 880)
 		op_commit(m, f);
+	else if (what < 895)
+		op_rollback(m, f);
 	else if (what < 975)
 		compare(m, f, "while running");
 	else if (what < 990)
