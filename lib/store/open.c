@@ -121,6 +121,9 @@ static int open_metadata(struct store *s, struct zu_err *err)
 		return r;
 	if (asprintf(&dir, "%s/meta", s->path) < 0)
 		return zu_err_set(err, ENOMEM, "store %s: out of memory", s->path);
+	r = try_metadata(s->path, dir, err);
+	if (r < 0)
+		return r;
 	r = kv_open(dir, s->read_only ? KV_READ : KV_WRITE, &s->kv, err);
 	if (r < 0)
 		return r;

@@ -285,6 +285,9 @@ int format_lock(const char *path, int dir_fd, bool shared, unsigned seconds,
 int format_features(const char *path, const struct rec_super *super, bool read_only,
 		    struct zu_err *err);
 
+/* try.c: refuse metadata whose reading crashes. */
+int try_metadata(const char *path, const char *dir, struct zu_err *err);
+
 /* inode.c */
 int inode_get(struct store *s, uint64_t ino, struct inode **ret_inode); /* -ENOENT */
 struct inode *inode_new(struct store *s, mode_t mode);
