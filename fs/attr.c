@@ -133,8 +133,8 @@ static int apply(uint64_t ino, const struct fuse_setattr_in *in, struct store_at
 		if (ends && S_ISDIR(ret_attr->mode))
 			set &= ~(unsigned)STORE_SET_KILL_SUID;
 	}
-	if (!set)
-		return store_getattr(fs.store, ino, ret_attr);
+	if (!set) /* chown to nobody else: only ctime moves */
+		set = STORE_SET_KILL_SUID;
 	return store_setattr(fs.store, ino, set, &attr, ret_attr);
 }
 

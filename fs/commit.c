@@ -2,6 +2,7 @@
 /* commit.c - requests for durability: parked, and answered by the store's commit thread. */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "fs.h"
 
@@ -10,12 +11,50 @@ static void committed(void *arg, int result)
 	reply_result(arg, result);
 }
 
+struct syncing {
+	fuse_req_t req;
+	uint64_t ino;
+};
+
+/* With the writeback cache the kernel keeps the attributes of a file that is open for writing; what
+ * it can't know is how many blocks the file has now. An offset below 0 makes it forget attributes
+ * alone: no page is touched, so this never waits. */
+static void forget_attributes(uint64_t ino)
+{
+	struct {
+		struct fuse_out_header header;
+		struct fuse_notify_inval_inode_out inval;
+	} out = {
+		.header = { .len = sizeof(out), .error = FUSE_NOTIFY_INVAL_INODE },
+		.inval = { .ino = ino, .off = -1 },
+	};
+
+	/* ENOENT: the kernel has forgotten the inode already. */
+	(void)!write(wire_fd(0), &out, sizeof(out));
+}
+
+static void file_committed(void *arg, int result)
+{
+	struct syncing *f = arg;
+
+	if (result == 0 && fs.opt.writeback)
+		forget_attributes(f->ino);
+	committed(f->req, result);
+	free(f);
+}
+
 /* Valid replies: err */
 void ll_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	const uint64_t inos[] = { ino };
+	struct syncing *f = malloc(sizeof(*f));
 
-	store_commit_start(fs.store, inos, 1, 0, committed, req);
+	if (!f) {
+		reply_result(req, -ENOMEM);
+		return;
+	}
+	*f = (struct syncing){ .req = req, .ino = ino };
+	store_commit_start(fs.store, inos, 1, 0, file_committed, f);
 }
 
 /* Valid replies: err */

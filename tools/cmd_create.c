@@ -13,6 +13,7 @@ struct args {
 	const char *store;
 	uint64_t size;
 	mode_t mode;
+	bool checksum;
 };
 
 /* "10G": a number and perhaps a suffix, in powers of 1024. */
@@ -59,6 +60,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--mode %s: not a mode in octal (0 to 7777)", arg);
 		a->mode = (mode_t)mode;
 		return 0;
+	case 'c':
+		a->checksum = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		if (a->store)
 			argp_error(state, "one STORE only, not also %s", arg);
@@ -82,6 +86,10 @@ int cmd_create(int argc, char **argv)
 		  "filesystem has",
 		  0 },
 		{ "mode", 'm', "MODE", 0, "Permissions of the root directory, in octal (0755)", 0 },
+		{ "checksum", 'c', NULL, 0,
+		  "Keep a checksum of every page: reads verify it, and so does zcctl scrub; costs "
+		  "the copy-free paths",
+		  0 },
 		{ 0 },
 	};
 	static const struct argp argp = {
@@ -102,6 +110,7 @@ int cmd_create(int argc, char **argv)
 		.uid = geteuid(),
 		.gid = getegid(),
 		.mode = a.mode,
+		.checksum = a.checksum,
 	};
 	if (store_create(a.store, &create, &err) < 0)
 		return complain("%s", err.text);

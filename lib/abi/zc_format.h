@@ -33,7 +33,7 @@
 /* The feature words: an unknown bit of `incompat` refuses the store, one of `ro_compat` refuses
  * to write it, one of `compat` is kept and ignored. */
 #define ZCF_INCOMPAT_KNOWN 0ull
-#define ZCF_RO_COMPAT_KNOWN 0ull
+#define ZCF_RO_COMPAT_KNOWN ZCF_RO_COMPAT_CHECKSUM
 /* ro_compat: CRC-32C of every page in the database `sum`. */
 #define ZCF_RO_COMPAT_CHECKSUM (1ull << 0)
 
@@ -134,6 +134,12 @@ struct zcf_map {
 	/* runs follow, 1 to 256, sorted by `first`, disjoint */
 };
 
+/* sum: what the pages of a chunk should hold, by their place in it; 0 where nothing was written */
+struct zcf_sum {
+	struct zcf_seal seal;
+	uint8_t crc[ZCF_CHUNK_PAGES][4];
+};
+
 struct zcf_free {
 	struct zcf_seal seal;
 	uint8_t count[8]; /* pages of the run; in a summary: free pages of the region */
@@ -168,6 +174,7 @@ static_assert(sizeof(struct zcf_seal) == 16, "on disk");
 static_assert(sizeof(struct zcf_inode) == 16 + 16 + 32 + 8 + 48 + 16, "on disk");
 static_assert(sizeof(struct zcf_dirent) == 32, "on disk");
 static_assert(sizeof(struct zcf_run) == 24, "on disk");
+static_assert(sizeof(struct zcf_sum) == 16 + 1024, "on disk");
 static_assert(sizeof(struct zcf_free) == 24, "on disk");
 static_assert(sizeof(struct zcf_super) == 16 + 16 + 24 + 56 + 16 + 32, "on disk");
 

@@ -43,6 +43,8 @@ static int drop_chunks(struct apply *a, uint64_t ino, uint64_t first)
 		r = n < 0 ? n : drop_runs(a, runs, n);
 		if (r == 0)
 			r = kv_cursor_del(cursor);
+		if (r == 0 && a->store->checksum)
+			r = sums_del(a->txn, ino, chunk);
 		if (r < 0)
 			break;
 	}
@@ -92,6 +94,11 @@ static int apply_chunk(struct apply *a, uint64_t ino, const struct chunk *c)
 		else if (runs[k].flags & RUN_SHARED)
 			r = extents_add(&a->shared, runs[k].page, runs[k].count);
 	}
+	if (r < 0)
+		return r;
+	if (c->sums)
+		r = c->count ? sums_put(a->txn, ino, c, a->number)
+			     : sums_del(a->txn, ino, c->index);
 	if (r < 0)
 		return r;
 	if (c->count)

@@ -160,7 +160,10 @@ static int check_records(struct check *c)
 	check_all_inodes(c);
 	check_all_pages(c);
 	check_empty(c, ZCF_DB_META, 1);
-	check_empty(c, ZCF_DB_SUM, 0);
+	if (c->super.ro_compat & ZCF_RO_COMPAT_CHECKSUM)
+		check_sums(c);
+	else
+		check_empty(c, ZCF_DB_SUM, 0);
 	check_empty(c, ZCF_DB_DEAD, 0);
 	check_empty(c, ZCF_DB_SNAPSHOT, 0);
 	return 0;

@@ -96,6 +96,9 @@ int check_map_record(struct check *c, const struct check_item *at);
 struct check_inode *check_find(struct check *c, uint64_t ino);
 void check_all_inodes(struct check *c);
 
+/* check_sums.c */
+void check_sums(struct check *c);
+
 /* check_pages.c */
 int check_pages_begin(struct check *c);
 void check_free_end(struct check *c); /* after the last record of `free` */

@@ -28,8 +28,10 @@ struct chunk *chunk_new(uint64_t index)
 
 void chunk_free(struct chunk *c)
 {
-	if (c)
+	if (c) {
 		free(c->runs);
+		free(c->sums);
+	}
 	free(c);
 }
 
@@ -225,6 +227,14 @@ int chunk_change(struct store *s, struct inode *i, uint64_t index, struct chunk 
 	if (!c || chunk_store(c, runs, (unsigned)n) < 0) {
 		chunk_free(c);
 		return -ENOMEM;
+	}
+	if (s->checksum) {
+		c->sums = malloc(ZCF_CHUNK_PAGES * sizeof(*c->sums));
+		n = c->sums ? sums_read(s, i, index, c->sums) : -ENOMEM;
+		if (n < 0) {
+			chunk_free(c);
+			return n;
+		}
 	}
 	RB_INSERT(chunk_tree, &i->pend->chunks, c);
 	*ret_chunk = c;

@@ -31,6 +31,7 @@ static int source_shared(struct store *s, struct inode *i, uint64_t n, const str
 static int share(struct store *s, struct inode *in, uint64_t from, struct inode *out, uint64_t to,
 		 uint64_t count)
 {
+	uint32_t sums[ZCF_CHUNK_PAGES];
 	struct chunk *c;
 	struct run run;
 	int r = chunk_find(s, in, from, &run);
@@ -44,7 +45,9 @@ static int share(struct store *s, struct inode *in, uint64_t from, struct inode 
 		r = pages_punch(s, out, to, to + count);
 		return r < 0 ? r : (int)count;
 	}
-	r = source_shared(s, in, from, &run);
+	r = s->checksum ? sums_read(s, in, from / ZCF_CHUNK_PAGES, sums) : 0;
+	if (r == 0)
+		r = source_shared(s, in, from, &run);
 	if (r == 0)
 		r = pin_add(s, run.page, count);
 	if (r < 0)
@@ -57,6 +60,7 @@ static int share(struct store *s, struct inode *in, uint64_t from, struct inode 
 		pin_drop(s, run.page, count);
 		return r;
 	}
+	sum_set(s, out, to, count, sums + from % ZCF_CHUNK_PAGES);
 	return (int)count;
 }
 

@@ -53,6 +53,7 @@ static int put_super(struct kv_txn *txn, const struct store_create_options *o,
 		.next_ino = ZCF_ROOT_INO + 1,
 		.limit_pages = o->limit / PAGE + (o->limit % PAGE != 0),
 		.inodes = 1,
+		.ro_compat = o->checksum ? ZCF_RO_COMPAT_CHECKSUM : 0,
 	};
 	struct zcf_super value;
 

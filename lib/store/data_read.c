@@ -75,6 +75,22 @@ static int plan_pages(struct plan *p, uint64_t page, uint64_t from, uint64_t to)
 	return 0;
 }
 
+/* The checksums of a chunk's pages, for the whole read's list. */
+static int plan_sums(struct plan *p, struct inode *i, uint64_t index, uint64_t first_page,
+		     uint64_t end_page)
+{
+	uint32_t sums[ZCF_CHUNK_PAGES];
+	int r = sums_read(p->s, i, index, sums);
+
+	for (uint64_t n = 0; n < ZCF_CHUNK_PAGES && r == 0; n++) {
+		uint64_t page = index * ZCF_CHUNK_PAGES + n;
+
+		if (page >= first_page && page < end_page)
+			p->out->sums[page - first_page] = sums[n];
+	}
+	return r;
+}
+
 /* Bytes [from, to) of a chunk. */
 static int plan_chunk(struct plan *p, struct inode *i, uint64_t index, uint64_t from, uint64_t to)
 {
@@ -121,6 +137,7 @@ static void read_free(struct store_read *read)
 			free((void *)read->segments[n].mem);
 	if (read->segments != read->fixed)
 		free(read->segments);
+	free(read->sums);
 }
 
 int store_read_begin(struct store *s, uint64_t ino, uint64_t offset, uint64_t length,
@@ -130,7 +147,7 @@ int store_read_begin(struct store *s, uint64_t ino, uint64_t offset, uint64_t le
 	struct plan p = { s, read, sizeof(read->fixed) / sizeof(*read->fixed) };
 	struct inode *i;
 	int r = inode_get(s, ino, &i);
-	uint64_t end;
+	uint64_t end, first;
 
 	if (r < 0)
 		return r;
@@ -138,13 +155,22 @@ int store_read_begin(struct store *s, uint64_t ino, uint64_t offset, uint64_t le
 		return S_ISDIR(i->mode) ? -EISDIR : -EINVAL;
 	read->count = 0;
 	read->segments = read->fixed;
+	read->sums = NULL;
 	end = offset >= i->now.size ? offset : offset + MIN(length, i->now.size - offset);
 	read->length = end - offset;
+	first = offset / PAGE;
+	if (s->checksum && read->length) {
+		read->sums = calloc(PAGE_UP(end) / PAGE - first, sizeof(*read->sums));
+		if (!read->sums)
+			return -ENOMEM;
+	}
 	while (offset < end && r == 0) {
 		uint64_t index = offset / CHUNK_BYTES, base = index * CHUNK_BYTES;
 		uint64_t stop = MIN(end, base + CHUNK_BYTES);
 
 		r = plan_chunk(&p, i, index, offset - base, stop - base);
+		if (r == 0 && read->sums)
+			r = plan_sums(&p, i, index, first, PAGE_UP(end) / PAGE);
 		offset = stop;
 	}
 	if (r < 0) {
@@ -164,33 +190,79 @@ void store_read_end(struct store *s, struct store_read *read)
 	read_free(read);
 }
 
+bool store_has_checksums(const struct store *s)
+{
+	return s->checksum;
+}
+
+/* Whole pages are read and verified, and what was asked for of them is copied. `sums` begins with
+ * the page of the segment's first byte. */
+static int read_verified(struct store *s, const struct store_segment *seg, const uint32_t *sums,
+			 uint8_t *to)
+{
+	_Alignas(64) uint8_t page[PAGE];
+	uint64_t pos = seg->pos, end = seg->pos + seg->length;
+
+	for (unsigned n = 0; pos < end; n++) {
+		uint64_t len = MIN(end, PAGE_DOWN(pos) + PAGE) - pos;
+		int r = pagefile_read(s, pos / PAGE, page, PAGE);
+
+		if (r < 0)
+			return r;
+		if (sum_page(page) != sums[n])
+			return -EIO;
+		memcpy(to, page + pos % PAGE, len);
+		to += len;
+		pos += len;
+	}
+	return 0;
+}
+
+static int read_segment(struct store *s, const struct store_segment *seg, const uint32_t *sums,
+			uint8_t *to)
+{
+	ssize_t n;
+
+	switch (seg->where) {
+	case STORE_ZEROS:
+		memset(to, 0, seg->length);
+		return 0;
+	case STORE_MEMORY:
+		memcpy(to, seg->mem, seg->length);
+		return 0;
+	case STORE_PAGES:
+		if (sums)
+			return read_verified(s, seg, sums, to);
+		n = zu_pread_full(s->page_fd, to, seg->length, (off_t)seg->pos);
+		if (n < 0)
+			return (int)n;
+		return (uint64_t)n == seg->length ? 0 : -EIO;
+	}
+	return -EIO;
+}
+
 ssize_t store_pread(struct store *s, uint64_t ino, void *buf, size_t length, uint64_t offset)
 {
 	struct store_read read;
-	uint8_t *to = buf;
+	uint64_t done = 0;
 	int r = store_read_begin(s, ino, offset, length, &read);
 
 	if (r < 0)
 		return r;
-	for (unsigned n = 0; n < read.count; n++) {
-		const struct store_segment *seg = &read.segments[n];
-		ssize_t got;
+	for (unsigned n = 0; n < read.count && r == 0; n++) {
+		uint64_t page = (offset + done) / PAGE - offset / PAGE;
 
-		switch (seg->where) {
-		case STORE_ZEROS:
-			memset(to, 0, seg->length);
-			break;
-		case STORE_MEMORY:
-			memcpy(to, seg->mem, seg->length);
-			break;
-		case STORE_PAGES:
-			got = zu_pread_full(s->page_fd, to, seg->length, (off_t)seg->pos);
-			if (got != (ssize_t)seg->length)
-				r = got < 0 ? (int)got : -EIO;
-			break;
-		}
-		to += seg->length;
+		r = read_segment(s, &read.segments[n], read.sums ? read.sums + page : NULL,
+				 (uint8_t *)buf + done);
+		done += read.segments[n].length;
 	}
 	store_read_end(s, &read);
-	return r < 0 ? r : (ssize_t)(to - (uint8_t *)buf);
+	if (r == -EIO)
+		store_log(
+			s, STORE_LOG_ERROR,
+			"store %s: inode %llu: damaged or unreadable between bytes %llu and %llu; "
+			"run zcctl scrub",
+			s->path, (unsigned long long)ino, (unsigned long long)offset,
+			(unsigned long long)(offset + done));
+	return r < 0 ? r : (ssize_t)done;
 }

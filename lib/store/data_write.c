@@ -18,6 +18,8 @@
 
 /* Writes up to this many bytes are buffered. */
 #define SMALL_WRITE (64u << 10)
+/* Pages that are written at once. */
+#define RUN_MOST 1024u
 
 void data_modified(struct store *s, struct inode *i, bool keep_times)
 {
@@ -92,6 +94,7 @@ static int page_load(struct store *s, struct inode *i, uint64_t n, uint8_t *buf)
 	struct run run, again;
 	struct buffer *b;
 	unsigned epoch;
+	uint32_t sum;
 	int r = chunk_find(s, i, n, &run);
 
 	if (r < 0)
@@ -116,10 +119,13 @@ static int page_load(struct store *s, struct inode *i, uint64_t n, uint8_t *buf)
 	r = chunk_find(s, i, n, &again);
 	if (r < 0)
 		return r;
-	return r && again.page == run.page && !(again.flags & RUN_UNWRITTEN) &&
-			       !buffer_find(s, run.page)
-		       ? 0
-		       : -EAGAIN;
+	if (!r || again.page != run.page || (again.flags & RUN_UNWRITTEN) ||
+	    buffer_find(s, run.page))
+		return -EAGAIN;
+	if (!s->checksum)
+		return 0;
+	r = sum_find(s, i, n, &sum);
+	return r == 0 && sum != sum_page(buf) ? -EIO : r;
 }
 
 static int page_change_once(struct store *s, struct inode *i, uint64_t n, unsigned off,
@@ -154,6 +160,11 @@ static int page_change_once(struct store *s, struct inode *i, uint64_t n, unsign
 		memcpy(b->data + off, src, len);
 	else
 		memset(b->data + off, 0, len);
+	if (s->checksum) {
+		uint32_t sum = sum_page(b->data);
+
+		sum_set(s, i, n, 1, &sum);
+	}
 	return 0;
 }
 
@@ -350,18 +361,44 @@ static int place_run(struct store *s, struct inode *i, uint64_t n, uint64_t page
 	return 0;
 }
 
+/* Put whole pages down; with checksums the bytes must be seen, also those of a pipe. */
+static int put_pages(struct writing *w, uint64_t page, uint64_t count, uint32_t *sums)
+{
+	zu_cleanup_free uint8_t *copy = NULL;
+	const uint8_t *buf = w->buf;
+
+	if (sums && !buf) {
+		ssize_t n;
+
+		copy = aligned_alloc(PAGE, count * PAGE);
+		if (!copy)
+			return -ENOMEM;
+		n = zu_read_full(w->source->pipe_fd, copy, count * PAGE);
+		if (n != (ssize_t)(count * PAGE))
+			return n < 0 ? (int)n : -EIO;
+		buf = copy;
+	}
+	for (uint64_t n = 0; sums && n < count; n++)
+		sums[n] = sum_page(buf + n * PAGE);
+	return pagefile_write(w->s, page, count, buf, w->source->pipe_fd);
+}
+
 /* Whole pages, straight to the page file. */
 static int write_run(struct writing *w)
 {
+	zu_cleanup_free uint32_t *sums = NULL;
 	struct store *s = w->s;
 	uint64_t page, count;
-	int r = alloc_pages(s, w->i->hint, w->left / PAGE, &page, &count);
+	int r;
 
+	if (s->checksum && !(sums = malloc(RUN_MOST * sizeof(*sums))))
+		return -ENOMEM;
+	r = alloc_pages(s, w->i->hint, MIN(w->left / PAGE, RUN_MOST), &page, &count);
 	if (r < 0)
 		return r;
 	w->i->hint = page + count;
 	store_unlock(s);
-	r = pagefile_write(s, page, count, w->buf, w->source->pipe_fd);
+	r = put_pages(w, page, count, sums);
 	store_lock(s);
 	if (r < 0) {
 		alloc_release(s, page, count);
@@ -372,8 +409,10 @@ static int write_run(struct writing *w)
 		return r;
 	}
 	r = place_run(s, w->i, w->offset / PAGE, page, count);
-	if (r == 0)
+	if (r == 0) {
+		sum_set(s, w->i, w->offset / PAGE, count, sums);
 		advance(w, count * PAGE);
+	}
 	return r;
 }
 

@@ -48,6 +48,7 @@ void store_get_info(struct store *s, struct store_info *o)
 		.buffered_bytes = s->nbuffers * (uint64_t)PAGE,
 		.cached_inodes = s->cached,
 		.read_only = s->read_only,
+		.checksum = s->checksum,
 		.direct = s->direct,
 		.can_allocate = s->can_allocate,
 		.can_punch = s->can_punch,

@@ -89,6 +89,7 @@ static int read_super(struct store *s, const uint8_t uuid[16], struct zu_err *er
 				  s->path);
 	s->next_ino = s->super.next_ino;
 	s->inodes_now = s->super.inodes;
+	s->checksum = s->super.ro_compat & ZCF_RO_COMPAT_CHECKSUM;
 	return format_features(s->path, &s->super, s->read_only, err);
 }
 

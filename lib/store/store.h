@@ -30,8 +30,8 @@ struct store_create_options {
 	uint64_t limit; /* bytes of data at most, rounded up to pages; 0: what the host has */
 	uid_t uid;	/* owner of the root directory */
 	gid_t gid;
-	mode_t mode; /* of the root directory, e.g. 0755 */
-	bool force;  /* not used on an existing store: it is never overwritten */
+	mode_t mode;   /* of the root directory, e.g. 0755 */
+	bool checksum; /* keep the CRC-32C of every page */
 };
 
 /* Make the store `path` (a directory, made if missing, else empty). Errors are in `err`. */
@@ -206,6 +206,7 @@ struct store_read {
 	uint64_t length; /* bytes in all: less than asked for at the end of the file */
 	struct store_segment *segments;
 	struct store_segment fixed[8];
+	uint32_t *sums; /* internal: of the pages from `offset` on, where the store keeps them */
 };
 /* Find where [offset, offset+length) of a file is. The pages named stay as they are until
  * store_read_end(), which must be called once after each success. */
@@ -216,6 +217,8 @@ void store_read_end(struct store *store, struct store_read *read);
  * store_mapped() bytes, or where it can't be mapped). */
 int store_page_fd(struct store *store);
 const void *store_page_map(struct store *store, uint64_t pos, uint64_t length);
+/* The store keeps checksums: reads go through store_pread(), which verifies them (-EIO). */
+bool store_has_checksums(const struct store *store);
 /* A read into memory by the above: bytes read, 0 at the end. */
 ssize_t store_pread(struct store *store, uint64_t ino, void *buf, size_t length, uint64_t offset);
 
@@ -275,7 +278,7 @@ struct store_info {
 	uint64_t pending_files, pending_pages;
 	uint64_t buffered_bytes;
 	uint64_t cached_inodes;
-	bool read_only;
+	bool read_only, checksum;
 	bool direct;		      /* the page file is written with O_DIRECT */
 	bool can_allocate, can_punch; /* what the host filesystem lets us do */
 	int failed;		      /* errno of the error that turned it read-only, or 0 */
@@ -312,5 +315,26 @@ struct store_check_result {
  * LMDB may crash on a damaged file: call it in a child process. */
 int store_check(const char *path, const struct store_check_options *options,
 		struct store_check_result *ret_result, struct zu_err *err);
+
+/* ---- scrub ------------------------------------------------------------------------------ */
+
+struct store_scrub_options {
+	void (*finding)(void *arg, const char *text); /* a damaged range of a file; may be NULL */
+	/* After each MiB; false stops it there. May be NULL. */
+	bool (*progress)(void *arg, uint64_t done);
+	void *arg;
+	uint64_t from_ino, from_chunk; /* go on there: `next_` of a result before; 0: the start */
+};
+struct store_scrub_result {
+	uint64_t total;		       /* pages in use, of all files */
+	uint64_t pages, damaged_pages; /* of this call */
+	uint64_t damaged_files;
+	uint64_t next_ino, next_chunk; /* both 0: it is done */
+	bool checksums;		       /* false: pages could only be read, not compared */
+};
+/* Read all pages of the last commit and compare them with their checksums, also while the store is
+ * in use. 0: see `ret_result`. At most 1000 ranges are told in a call. */
+int store_scrub(struct store *store, const struct store_scrub_options *options,
+		struct store_scrub_result *ret_result);
 
 #endif

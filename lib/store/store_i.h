@@ -48,6 +48,7 @@ struct chunk {
 	uint64_t index;
 	unsigned count, room;
 	struct run *runs; /* sorted by `first`, disjoint */
+	uint32_t *sums;	  /* of all places, where the store keeps them (sum.c); else NULL */
 };
 RB_HEAD(chunk_tree, chunk);
 
@@ -194,7 +195,7 @@ struct store {
 	const uint8_t *map; /* of the page file, or NULL */
 	uint64_t map_length;
 	struct store_options options;
-	bool read_only, direct, can_allocate, can_punch;
+	bool read_only, checksum, direct, can_allocate, can_punch;
 	struct kv *kv;
 	struct kv_txn *rtxn;
 	struct kv_cursor *dent_cursor; /* of rtxn, for names */
@@ -366,12 +367,23 @@ int chunk_change(struct store *s, struct inode *i, uint64_t index, struct chunk 
 int chunk_find(struct store *s, struct inode *i, uint64_t n, struct run *ret_run);
 /* The next chunk from `index` on that may hold pages, or UINT64_MAX. */
 uint64_t chunk_next(struct store *s, struct inode *i, uint64_t index);
-int pending_get(struct inode *i);					/* make i->pend */
+int pending_get(struct inode *i);		       /* make i->pend */
 void pending_drop(struct store *s, struct pending *p); /* releases its pages */
-void pending_free(struct pending *p);					/* only the memory */
+void pending_free(struct pending *p);		       /* only the memory */
 struct chunk *pending_chunk(const struct pending *p, uint64_t index);
 /* Number of runs of the record, 0 if there is none; `pages`: length of the page file. */
 int map_load(struct kv_txn *txn, uint64_t pages, uint64_t ino, uint64_t index, struct run *runs);
+
+/* sum.c */
+uint32_t sum_page(const void *page);
+int sums_load(struct kv_txn *txn, uint64_t ino, uint64_t index, uint32_t *sums);
+int sums_put(struct kv_txn *txn, uint64_t ino, const struct chunk *c, uint64_t commit);
+int sums_del(struct kv_txn *txn, uint64_t ino, uint64_t index);
+/* Of a chunk, or of one page, as they are now. */
+int sums_read(struct store *s, struct inode *i, uint64_t index, uint32_t *sums);
+int sum_find(struct store *s, struct inode *i, uint64_t n, uint32_t *ret_sum);
+/* Of pages that were just placed in i->pend. Nothing where the store keeps none. */
+void sum_set(struct store *s, struct inode *i, uint64_t n, uint64_t count, const uint32_t *sums);
 
 /* pin.c */
 RB_PROTOTYPE(pin_tree, pin, node, pin_compare)

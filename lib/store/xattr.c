@@ -165,6 +165,14 @@ static bool is_policy(const char *name)
 	return strcmp(name, STORE_XATTR_POLICY) == 0;
 }
 
+/* Nothing behind the prefix: "user." */
+static bool is_bare(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n && name[n - 1] == '.' && !memchr(name, '.', n - 1);
+}
+
 static ssize_t get_policy(const struct inode *i, void *buf, size_t size)
 {
 	const char *value = i->flags & ZCF_INODE_EXPLICIT ? "explicit" : "auto";
@@ -237,7 +245,7 @@ ssize_t store_getxattr(struct store *s, uint64_t ino, const char *name, void *bu
 	LOCKED(s);
 	struct inode *i;
 	ssize_t n;
-	int r = inode_get(s, ino, &i);
+	int r = is_bare(name) ? -EINVAL : inode_get(s, ino, &i);
 
 	if (r < 0)
 		return r;
@@ -310,6 +318,8 @@ int store_setxattr(struct store *s, uint64_t ino, const char *name, const void *
 
 	if (r < 0)
 		return r;
+	if (is_bare(name))
+		return -EINVAL;
 	if (!*name || strlen(name) > ZCF_NAME_MAX)
 		return -ERANGE;
 	if (size > ZCF_XATTR_MAX)
@@ -337,7 +347,7 @@ int store_removexattr(struct store *s, uint64_t ino, const char *name)
 	bool acl = !strcmp(name, ACL_ACCESS) || !strcmp(name, ACL_DEFAULT);
 	struct inode *i;
 	ssize_t had;
-	int r = store_may_change(s);
+	int r = is_bare(name) ? -EINVAL : store_may_change(s);
 
 	if (r == 0)
 		r = inode_get(s, ino, &i);

@@ -31,9 +31,8 @@ static inline void fixture_log(void *arg, int level, const char *text)
 	fprintf(stderr, "log %d: %s\n", level, text);
 }
 
-static inline int fixture_make(uint64_t limit)
+static inline int fixture_make_with(const struct store_create_options *o)
 {
-	const struct store_create_options o = { .mode = 0755, .limit = limit };
 	const char *tmp = getenv("TMPDIR");
 	struct zu_err err = { 0 };
 
@@ -41,11 +40,18 @@ static inline int fixture_make(uint64_t limit)
 	if (!mkdtemp(fixture_dir))
 		return -1;
 	snprintf(fixture_store, sizeof(fixture_store), "%s/store", fixture_dir);
-	if (store_create(fixture_store, &o, &err) < 0) {
+	if (store_create(fixture_store, o, &err) < 0) {
 		fprintf(stderr, "%s\n", err.text);
 		return -1;
 	}
 	return 0;
+}
+
+static inline int fixture_make(uint64_t limit)
+{
+	const struct store_create_options o = { .mode = 0755, .limit = limit };
+
+	return fixture_make_with(&o);
 }
 
 static inline int fixture_setup(void **state)

@@ -310,10 +310,17 @@ static void test_model(void **unused)
 	fixture_check_sound();
 }
 
+static int setup_checksums(void **unused)
+{
+	(void)unused;
+	return fixture_make_with(&(struct store_create_options){ .mode = 0755, .checksum = true });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_model, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_model, setup_checksums, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

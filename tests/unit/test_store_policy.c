@@ -349,12 +349,18 @@ static void test_clone_then_rollback(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_own_commit),	CASE(test_another_files_commit),
-		CASE(test_periodic_commit), CASE(test_eviction),
-		CASE(test_clean_close), CASE(test_rename_over),
-		CASE(test_link_of_tmpfile), CASE(test_inherited),
-		CASE(test_several),	CASE(test_rollback),
-		CASE(test_clone_of_allocated), CASE(test_clone_then_rollback),
+		CASE(test_own_commit),
+		CASE(test_another_files_commit),
+		CASE(test_periodic_commit),
+		CASE(test_eviction),
+		CASE(test_clean_close),
+		CASE(test_rename_over),
+		CASE(test_link_of_tmpfile),
+		CASE(test_inherited),
+		CASE(test_several),
+		CASE(test_rollback),
+		CASE(test_clone_of_allocated),
+		CASE(test_clone_then_rollback),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
