@@ -46,15 +46,15 @@ void ll_readlink(fuse_req_t req, fuse_ino_t ino)
 /* Valid replies: statfs, err */
 void ll_statfs(fuse_req_t req, fuse_ino_t ino)
 {
-	struct store_info info;
+	struct store_space space;
 	struct statvfs st = { .f_bsize = FS_PAGE, .f_frsize = FS_PAGE, .f_namemax = 255 };
 
-	store_get_info(fs.store, &info);
-	st.f_blocks = info.total_pages;
-	st.f_bfree = st.f_bavail = info.avail_pages;
+	store_get_space(fs.store, &space);
+	st.f_blocks = space.total_pages;
+	st.f_bfree = st.f_bavail = space.avail_pages;
 	/* There is no table of inodes: as many as there are pages for them. */
-	st.f_files = info.inodes + info.avail_pages;
-	st.f_ffree = st.f_favail = info.avail_pages;
+	st.f_files = space.inodes + space.avail_pages;
+	st.f_ffree = st.f_favail = space.avail_pages;
 	fuse_reply_statfs(req, &st);
 }
 
@@ -101,6 +101,9 @@ static bool ends_privileges(uint32_t valid)
 	       valid == FATTR_CTIME;
 }
 
+/* What a rollback swallows. */
+#define DATA_HALF (STORE_SET_SIZE | STORE_SET_MTIME | STORE_SET_MTIME_NOW | STORE_SET_CTIME)
+
 static int apply(uint64_t ino, const struct fuse_setattr_in *in, struct store_attr *ret_attr)
 {
 	struct store_attr attr = {
@@ -113,9 +116,19 @@ static int apply(uint64_t ino, const struct fuse_setattr_in *in, struct store_at
 		.ctime = wire_time(in->ctime, in->ctimensec),
 	};
 	unsigned set = set_of(in);
+	bool sized = set & STORE_SET_SIZE;
 	bool ends = ends_privileges(in->valid);
 	int r;
 
+	if (set & DATA_HALF && rollback_swallows(ino)) {
+		set &= ~(unsigned)DATA_HALF;
+		if (!(set & ~(unsigned)STORE_SET_KILL_SUID)) {
+			r = store_getattr(fs.store, ino, ret_attr);
+			if (r == 0 && sized)
+				rollback_told_size(ino, ret_attr->size);
+			return r;
+		}
+	}
 	if (ends || set & STORE_SET_SIZE) {
 		r = store_getattr(fs.store, ino, ret_attr);
 		if (r < 0)

@@ -212,8 +212,12 @@ int buffer_flush_all(struct store *s)
 	while (s->flushing)
 		pthread_cond_wait(&s->finished, &s->lock);
 	r = buffer_collect(s, 0, UINT64_MAX, &list, &n, &room);
-	if (!n)
+	if (!n) {
+		/* A commit has all of them: let it go ahead before there are too many. */
+		while (s->committing && s->nbuffers * PAGE >= 4 * BUFFER_LIMIT)
+			pthread_cond_wait(&s->finished, &s->lock);
 		return r;
+	}
 	s->flushing = true;
 	store_unlock(s);
 	r = buffer_write(s, list, n);

@@ -21,6 +21,7 @@
 
 /* So many changed inodes or names are committed without waiting for the period. */
 #define DIRTY_MANY 65536u
+#define DIRTY_FEW 512u /* when there is little room for metadata */
 #define REAP_BATCH 512u
 
 static bool names_dirty(const struct store *s)
@@ -262,7 +263,10 @@ static int put_down(struct store *s, struct commit *c, const char **ret_what)
 	if (r < 0)
 		return r;
 	*ret_what = "cannot commit the metadata";
-	return commit_apply(s, c);
+	r = commit_apply(s, c);
+	if (r == 0)
+		meta_reserve(s);
+	return r;
 }
 
 /* One commit, with the lock held on entry and exit. */
@@ -405,7 +409,9 @@ void commit_stop_thread(struct store *s)
 
 void commit_kick(struct store *s)
 {
-	if (s->kick || (s->ndirty < DIRTY_MANY && s->active->count < 4 * DIRTY_MANY))
+	uint64_t most = atomic_load(&s->meta_low) ? DIRTY_FEW : DIRTY_MANY;
+
+	if (s->kick || (s->ndirty < most && s->active->count < 4 * most))
 		return;
 	s->kick = true;
 	pthread_cond_signal(&s->wake);

@@ -263,6 +263,6 @@ ssize_t store_pread(struct store *s, uint64_t ino, void *buf, size_t length, uin
 			"store %s: inode %llu: damaged or unreadable between bytes %llu and %llu; "
 			"run zcctl scrub",
 			s->path, (unsigned long long)ino, (unsigned long long)offset,
-			(unsigned long long)(offset + done));
+			(unsigned long long)offset + done);
 	return r < 0 ? r : (ssize_t)done;
 }

@@ -91,7 +91,7 @@ static int make_inode(struct store *s, struct inode *dir, mode_t mode,
 	struct inode *i;
 	int r;
 
-	if (s->host_avail == 0 && s->free_pages == 0)
+	if (atomic_load(&s->meta_low))
 		return -ENOSPC;
 	i = inode_new(s, mode);
 	if (!i)
@@ -243,6 +243,8 @@ int store_link(struct store *s, uint64_t ino, uint64_t parent, const char *name,
 		return r;
 	if (S_ISDIR(i->mode))
 		r = -EPERM;
+	else if (atomic_load(&s->meta_low))
+		r = -ENOSPC;
 	else if (!i->nlink && !i->unnamed)
 		r = -ENOENT;
 	else if (i->nlink >= LINK_MAX_FILE)

@@ -12,9 +12,6 @@
 #include "store/store_i.h"
 #include "util/cleanup.h"
 
-/* Room that data.mdb has on the host ahead of what it uses, so that a commit finds it. */
-#define META_AHEAD (16 << 20)
-
 static void unmake(struct store *s)
 {
 	if (!s)
@@ -138,17 +135,6 @@ static int open_metadata(struct store *s, struct zu_err *err)
 	return r < 0 ? r : read_root(s, err);
 }
 
-static void reserve_metadata(struct store *s)
-{
-	struct stat st;
-	int fd = kv_fd(s->kv);
-
-	/* Best effort: a host without it says ENOSPC at a commit, which is read-only then. */
-	if (fd >= 0 && fstat(fd, &st) == 0)
-		(void)!fallocate(fd, FALLOC_FL_KEEP_SIZE, 0,
-				 (off_t)kv_used_bytes(s->kv) + META_AHEAD);
-}
-
 int store_open(const char *path, const struct store_options *options, struct store **ret_store,
 	       struct zu_err *err)
 {
@@ -173,7 +159,7 @@ int store_open(const char *path, const struct store_options *options, struct sto
 	if (r < 0)
 		return r;
 	if (!s->read_only) {
-		reserve_metadata(s);
+		meta_reserve(s);
 		alloc_update_low(s);
 		r = commit_start_thread(s);
 		if (r < 0)

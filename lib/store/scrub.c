@@ -199,8 +199,8 @@ static void report(struct scrub *b)
 		}
 		last = bad->ino;
 		snprintf(text, sizeof(text), "%s: inode %llu, bytes %llu to %llu: %s", path,
-			 (unsigned long long)bad->ino, (unsigned long long)(bad->page * PAGE),
-			 (unsigned long long)((bad->page + bad->count) * PAGE - 1),
+			 (unsigned long long)bad->ino, (unsigned long long)bad->page * PAGE,
+			 ((unsigned long long)bad->page + bad->count) * PAGE - 1,
 			 bad->error ? strerror(-bad->error) : "damaged (checksum)");
 		if (b->options->finding)
 			b->options->finding(b->options->arg, text);

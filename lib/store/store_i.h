@@ -241,6 +241,8 @@ struct store {
 	uint64_t write_splice_bytes, write_copy_bytes, write_buffer_bytes, write_fallbacks;
 	bool warned_direct, warned_allocate, warned_punch;
 	atomic_bool low;
+	uint64_t meta_reserved;		 /* bytes of data.mdb; the commit thread's */
+	atomic_bool meta_low;		 /* it can't grow, and has little room left */
 	uint64_t host_pages, host_avail; /* of the host filesystem, when last looked at */
 };
 
@@ -274,6 +276,7 @@ int store_may_change(const struct store *s);
 int store_may_write(const struct store *s);
 struct timespec store_now(void);
 bool time_after(const struct timespec *a, const struct timespec *b);
+void meta_reserve(struct store *s); /* before the thread runs, and by it */
 int extents_add(struct extents *list, uint64_t page, uint64_t count);
 void extents_sort(struct extents *list); /* and merge */
 void extents_clear(struct extents *list);

@@ -6,7 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "store/store_i.h"
+
+/* Room that data.mdb has on the host ahead of what it uses, so that a commit finds it; with less
+ * than META_LEAST and no way to get more nothing new is made, but removing still works. */
+#define META_AHEAD (16u << 20)
+#define META_LEAST (8u << 20)
 
 void store_log(struct store *s, int level, const char *fmt, ...)
 {
@@ -110,4 +118,19 @@ void extents_clear(struct extents *list)
 {
 	free(list->items);
 	*list = (struct extents){ 0 };
+}
+
+void meta_reserve(struct store *s)
+{
+	uint64_t used = kv_used_bytes(s->kv);
+	int fd = kv_fd(s->kv);
+
+	if (fd < 0 || used + META_LEAST <= s->meta_reserved)
+		return;
+	/* Where the host has no fallocate, a full disk shows at a commit. */
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)(used + META_AHEAD)) == 0)
+		s->meta_reserved = used + META_AHEAD;
+	else if (errno != ENOSPC && errno != EDQUOT && errno != EFBIG)
+		s->meta_reserved = UINT64_MAX;
+	atomic_store(&s->meta_low, used + META_LEAST > s->meta_reserved);
 }

@@ -324,6 +324,8 @@ int store_setxattr(struct store *s, uint64_t ino, const char *name, const void *
 		return -ERANGE;
 	if (size > ZCF_XATTR_MAX)
 		return -E2BIG;
+	if (atomic_load(&s->meta_low))
+		return -ENOSPC;
 	r = inode_get(s, ino, &i);
 	if (r < 0)
 		return r;
