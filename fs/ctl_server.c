@@ -2,14 +2,15 @@
 /*
  * ctl_server.c - see ctl_server.h; the protocol is in abi/zc_ctl.h.
  *
- * One thread polls the listening socket, an eventfd that ends it, and the clients. Nothing is
- * shared with other threads but what is constant from start to stop, so there is no lock. No send
- * or receive waits: a client that sends rubbish, sends nothing, or does not read loses its
- * connection, and nobody else notices.
+ * One thread polls the listening socket, an eventfd, and the clients. No send or receive waits: a
+ * client that sends rubbish, sends nothing, or does not read loses its connection, and nobody else
+ * notices. Users other than root and the daemon's own have a share of the places.
+ *
+ * A call goes to its hook, and its client is not read again before the answer. That may come from any
+ * thread: under `lock` it is put on a list, and the eventfd wakes the thread, which sends it if the
+ * client is still there. `calls`, those not answered yet, keep the server alive.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -18,33 +19,63 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "abi/zc_ctl.h"
+#include "ctl_listen.h"
 #include "ctl_server.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 
-enum { CLIENTS = 16, SLOT_LISTEN = CLIENTS, SLOT_STOP, SLOTS };
+enum {
+	CLIENTS = 64,
+	FOREIGN = 48, /* of users other than root and the daemon's */
+	PER_USER = 16,
+	SLOT_LISTEN = CLIENTS,
+	SLOT_WAKE,
+	SLOTS,
+	BODY_MAX = 64, /* of a call's answer */
+};
+
+struct pending {
+	struct ctl_call call; /* first: who answers knows only this */
+	struct ctl_server *server;
+	struct pending *next;
+	int result;
+	char why[160];
+	size_t size;
+	uint8_t body[BODY_MAX];
+	uint8_t request[ZC_CTL_REQUEST_MAX];
+};
+
+struct client {
+	uint64_t number;
+	int64_t deadline; /* ms */
+	struct ucred peer;
+	bool friend;   /* root or the daemon's own user */
+	bool waiting;  /* for the answer of a call */
+	bool rolling;  /* in a rollback */
+};
 
 struct ctl_server {
 	struct ctl_hooks hooks;
 	char *store;
 	char id[48]; /* device:inode of the store's directory */
 	char uuid[37];
-	struct sockaddr_un address;
-	dev_t dev; /* of the socket's file, to remove no other */
-	ino_t ino;
-	int dir_fd, listen_fd, stop_fd;
+	struct ctl_listen listen;
+	int wake_fd;
 	pthread_t thread;
+	pthread_mutex_t lock;
+	/* Under the lock: */
+	struct pending *answers, **last;
+	unsigned calls;
+	bool stopping;
 	/* Of the thread alone: */
 	struct pollfd fds[SLOTS];
-	int64_t deadline[CLIENTS]; /* ms */
+	struct client clients[CLIENTS];
+	uint64_t numbers;
 	struct {
 		struct zc_ctl_header header;
 		uint8_t body[ZC_CTL_REQUEST_MAX];
@@ -62,13 +93,12 @@ static int64_t now_ms(void)
 /* ---- answering --------------------------------------------------------------------------- */
 
 /* False: the client takes no more, or is gone. */
-static bool send_reply(int fd, unsigned type, int code, const char *text)
+static bool send_reply(int fd, unsigned type, int code, const void *body, size_t length)
 {
 	struct zc_ctl_header header;
-	size_t length = strlen(text);
 	struct iovec iov[2] = {
 		{ &header, sizeof(header) },
-		{ (void *)(uintptr_t)text, length },
+		{ (void *)(uintptr_t)body, length },
 	};
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
 
@@ -86,7 +116,7 @@ static bool send_error(int fd, unsigned type, int code, const char *why)
 
 	/* The texts are ours: nothing in them needs escaping. */
 	snprintf(text, sizeof(text), "{\"error\":\"%s\"}", why);
-	return send_reply(fd, type, code, text);
+	return send_reply(fd, type, code, text, strlen(text));
 }
 
 static bool send_json(int fd, unsigned type, const cJSON *json)
@@ -97,7 +127,7 @@ static bool send_json(int fd, unsigned type, const cJSON *json)
 		return send_error(fd, type, ENOMEM, "the daemon has no memory left");
 	if (strlen(text) > ZC_CTL_REPLY_MAX)
 		return send_error(fd, type, EMSGSIZE, "the answer is larger than 64 KiB");
-	return send_reply(fd, type, 0, text);
+	return send_reply(fd, type, 0, text, strlen(text));
 }
 
 static bool answer(struct ctl_server *s, int fd, unsigned type)
@@ -122,10 +152,130 @@ static bool answer(struct ctl_server *s, int fd, unsigned type)
 	return alive;
 }
 
+/* ---- calls ------------------------------------------------------------------------------- */
+
+static bool begin_call(struct ctl_server *s, unsigned slot, unsigned type, size_t length)
+{
+	struct pending *p = malloc(sizeof(*p));
+
+	if (!p)
+		return send_error(s->fds[slot].fd, type, ENOMEM, "the daemon has no memory left");
+	memcpy(p->request, s->request.body, length);
+	p->call = (struct ctl_call){
+		.type = type,
+		.client = s->clients[slot].number,
+		.peer = s->clients[slot].peer,
+		.length = length,
+		.body = p->request,
+	};
+	p->server = s;
+	s->clients[slot].waiting = true;
+	s->fds[slot].events = 0;
+	pthread_mutex_lock(&s->lock);
+	s->calls++;
+	pthread_mutex_unlock(&s->lock);
+	s->hooks.call(s->hooks.arg, &p->call);
+	return true;
+}
+
+void ctl_call_answer(struct ctl_call *call, int result, const char *why, const void *body,
+		     size_t size)
+{
+	struct pending *p = (struct pending *)call;
+	struct ctl_server *s = p->server;
+
+	p->next = NULL;
+	p->result = result;
+	snprintf(p->why, sizeof(p->why), "%s", why ? why : strerror(-result));
+	p->size = size;
+	if (size)
+		memcpy(p->body, body, size);
+	/* (The wake-up is under the lock, too: after it the server may be gone.) */
+	pthread_mutex_lock(&s->lock);
+	*s->last = p;
+	s->last = &p->next;
+	s->calls--;
+	eventfd_write(s->wake_fd, 1);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void touch(struct client *c)
+{
+	c->deadline = now_ms() + (c->rolling ? ZC_CTL_ROLLBACK_TIMEOUT : ZC_CTL_TIMEOUT) * 1000;
+}
+
+/* False: hang up. */
+static bool send_answer(struct ctl_server *s, unsigned slot, const struct pending *p)
+{
+	struct client *c = &s->clients[slot];
+
+	c->waiting = false;
+	if (p->result == 0 && p->call.type == ZC_CTL_ROLLBACK_BEGIN)
+		c->rolling = true;
+	if (p->result == 0 && p->call.type == ZC_CTL_ROLLBACK_END)
+		c->rolling = false;
+	touch(c);
+	s->fds[slot].events = POLLIN;
+	if (p->result < 0)
+		return send_error(s->fds[slot].fd, p->call.type, -p->result, p->why);
+	return send_reply(s->fds[slot].fd, p->call.type, 0, p->body, p->size);
+}
+
+static void hang_up(struct ctl_server *s, unsigned slot)
+{
+	close(s->fds[slot].fd);
+	s->fds[slot] = (struct pollfd){ .fd = -1 };
+	if (s->hooks.gone)
+		s->hooks.gone(s->hooks.arg, s->clients[slot].number);
+}
+
+/* Send what has been answered. False: nothing is left to wait for, and it is the end. */
+static bool take_answers(struct ctl_server *s)
+{
+	struct pending *list, *next;
+	eventfd_t count;
+	bool go_on;
+
+	eventfd_read(s->wake_fd, &count);
+	pthread_mutex_lock(&s->lock);
+	list = s->answers;
+	s->answers = NULL;
+	s->last = &s->answers;
+	go_on = !s->stopping || s->calls > 0;
+	pthread_mutex_unlock(&s->lock);
+	for (struct pending *p = list; p; p = next) {
+		next = p->next;
+		for (unsigned i = 0; i < CLIENTS; i++)
+			if (s->fds[i].fd >= 0 && s->clients[i].number == p->call.client &&
+			    !send_answer(s, i, p))
+				hang_up(s, i);
+		free(p);
+	}
+	return go_on;
+}
+
+/* ---- requests ---------------------------------------------------------------------------- */
+
+static bool for_friends(struct ctl_server *s, unsigned slot, unsigned type, size_t length)
+{
+	int fd = s->fds[slot].fd;
+
+	if (length != 0) {
+		send_error(fd, type, EBADMSG, "this request takes no arguments");
+		return false;
+	}
+	if (!s->clients[slot].friend) {
+		send_error(fd, type, EACCES, "only root and the daemon's own user may ask");
+		return false;
+	}
+	return answer(s, fd, type);
+}
+
 /* One packet of a client; false: hang up. */
-static bool serve(struct ctl_server *s, int fd)
+static bool serve(struct ctl_server *s, unsigned slot)
 {
 	const struct zc_ctl_header *h = &s->request.header;
+	int fd = s->fds[slot].fd;
 	ssize_t n = recv(fd, &s->request, sizeof(s->request), MSG_DONTWAIT | MSG_TRUNC);
 	unsigned type;
 
@@ -146,35 +296,41 @@ static bool serve(struct ctl_server *s, int fd)
 			"zcctl that belongs to the daemon");
 		return false;
 	}
-	if (zu_get_le32(h->length) != (size_t)n - sizeof(*h) || zu_get_le32(h->status) != 0 ||
+	n -= (ssize_t)sizeof(*h);
+	if (zu_get_le32(h->length) != (size_t)n || zu_get_le32(h->status) != 0 ||
 	    zu_get_le16(h->type) != type) {
 		send_error(fd, type, EBADMSG, "a request with a wrong length or type");
 		return false;
 	}
-	if (type != ZC_CTL_PING && type != ZC_CTL_INFO) {
-		send_error(fd, type, ENOSYS, "this daemon does not know the request");
-		return false;
-	}
-	if (zu_get_le32(h->length) != 0) {
-		send_error(fd, type, EBADMSG, "this request takes no arguments");
-		return false;
-	}
-	return answer(s, fd, type);
+	touch(&s->clients[slot]);
+	if (type == ZC_CTL_PING || type == ZC_CTL_INFO)
+		return for_friends(s, slot, type, (size_t)n);
+	if (s->hooks.call && type >= ZC_CTL_COMMIT && type <= ZC_CTL_ROLLBACK_END)
+		return begin_call(s, slot, type, (size_t)n);
+	send_error(fd, type, ENOSYS, "this daemon does not know the request");
+	return false;
 }
 
 /* ---- the thread -------------------------------------------------------------------------- */
 
-static void hang_up(struct ctl_server *s, unsigned slot)
+/* May one more client of this user have a place? */
+static bool has_room(const struct ctl_server *s, uid_t uid)
 {
-	close(s->fds[slot].fd);
-	s->fds[slot].fd = -1;
+	unsigned foreign = 0, same = 0;
+
+	for (unsigned i = 0; i < CLIENTS; i++)
+		if (s->fds[i].fd >= 0 && !s->clients[i].friend) {
+			foreign++;
+			same += s->clients[i].peer.uid == uid;
+		}
+	return foreign < FOREIGN && same < PER_USER;
 }
 
 static void take_client(struct ctl_server *s)
 {
-	zu_cleanup_close int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
+	zu_cleanup_close int fd = accept4(s->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct client c = { 0 };
+	socklen_t size = sizeof(c.peer);
 
 	if (fd < 0) {
 		/* Out of descriptors: the client stays in the queue. Do not spin meanwhile. */
@@ -182,15 +338,19 @@ static void take_client(struct ctl_server *s)
 			poll(NULL, 0, 100);
 		return;
 	}
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
-	    (peer.uid != 0 && peer.uid != geteuid())) {
-		send_error(fd, 0, EACCES, "only root and the daemon's own user may ask");
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c.peer, &size) < 0)
+		return;
+	c.friend = c.peer.uid == 0 || c.peer.uid == geteuid();
+	if (!c.friend && !has_room(s, c.peer.uid)) {
+		send_error(fd, 0, EBUSY, "too many clients of this user at once");
 		return;
 	}
+	c.number = ++s->numbers;
+	touch(&c);
 	for (unsigned i = 0; i < CLIENTS; i++)
 		if (s->fds[i].fd < 0) {
 			s->fds[i] = (struct pollfd){ .fd = TAKE_FD(fd), .events = POLLIN };
-			s->deadline[i] = now_ms() + ZC_CTL_TIMEOUT * 1000;
+			s->clients[i] = c;
 			return;
 		}
 }
@@ -203,32 +363,45 @@ static int expire(struct ctl_server *s)
 	bool room = false;
 
 	for (unsigned i = 0; i < CLIENTS; i++) {
-		if (s->fds[i].fd >= 0 && s->deadline[i] <= now)
+		struct client *c = &s->clients[i];
+
+		if (s->fds[i].fd >= 0 && !c->waiting && c->deadline <= now)
 			hang_up(s, i);
 		if (s->fds[i].fd < 0)
 			room = true;
-		else if (next < 0 || s->deadline[i] - now < next)
-			next = s->deadline[i] - now;
+		else if (!c->waiting && (next < 0 || c->deadline - now < next))
+			next = c->deadline - now;
 	}
-	s->fds[SLOT_LISTEN].fd = room ? s->listen_fd : -1;
+	s->fds[SLOT_LISTEN].fd = room ? s->listen.fd : -1;
 	return (int)next;
+}
+
+static bool is_stopping(struct ctl_server *s)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&s->lock);
+	stopping = s->stopping;
+	pthread_mutex_unlock(&s->lock);
+	return stopping;
 }
 
 static void *run(void *arg)
 {
 	struct ctl_server *s = arg;
+	struct pollfd wake = { .fd = s->wake_fd, .events = POLLIN };
 
-	for (;;) {
+	while (!is_stopping(s)) {
 		if (poll(s->fds, SLOTS, expire(s)) < 0)
 			continue; /* EINTR, or no memory for the moment */
-		if (s->fds[SLOT_STOP].revents)
-			break;
+		if (s->fds[SLOT_WAKE].revents)
+			take_answers(s);
 		for (unsigned i = 0; i < CLIENTS; i++) {
 			if (s->fds[i].fd < 0 || !s->fds[i].revents)
 				continue;
-			if (serve(s, s->fds[i].fd))
-				s->deadline[i] = now_ms() + ZC_CTL_TIMEOUT * 1000;
-			else
+			/* A client that waits has only its end to tell. */
+			if (s->clients[i].waiting ? s->fds[i].revents & (POLLHUP | POLLERR)
+						  : !serve(s, i))
 				hang_up(s, i);
 		}
 		if (s->fds[SLOT_LISTEN].fd >= 0 && s->fds[SLOT_LISTEN].revents)
@@ -237,163 +410,18 @@ static void *run(void *arg)
 	for (unsigned i = 0; i < CLIENTS; i++)
 		if (s->fds[i].fd >= 0)
 			hang_up(s, i);
+	while (take_answers(s))
+		poll(&wake, 1, -1);
 	return NULL;
-}
-
-/* ---- the socket -------------------------------------------------------------------------- */
-
-/* A directory that is ours alone; nobody else could have put the socket there. */
-static int directory_open(const char *path, struct zu_err *err)
-{
-	zu_cleanup_close int fd = -1;
-	struct stat st;
-
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return zu_err_set(err, errno, "control socket: cannot make %s: %s", path,
-				  strerror(errno));
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return zu_err_set(err, errno, "control socket: cannot open %s: %s", path,
-				  strerror(errno));
-	if (st.st_uid != geteuid() || (st.st_mode & 077))
-		return zu_err_set(
-			err, EACCES,
-			"control socket: %s does not belong to user %u alone (mode 0700); "
-			"remove it",
-			path, (unsigned)geteuid());
-	return TAKE_FD(fd);
-}
-
-static int place(struct ctl_server *s, const char *dir, struct zu_err *err)
-{
-	int n = snprintf(s->address.sun_path, sizeof(s->address.sun_path), "%s/%s" ZC_CTL_SUFFIX,
-			 dir, s->uuid);
-
-	if (n < 0 || (size_t)n >= sizeof(s->address.sun_path))
-		return zu_err_set(err, ENAMETOOLONG, "control socket: the path %s is too long",
-				  dir);
-	return directory_open(dir, err);
-}
-
-/* The first directory of zc_ctl.h that can be used. */
-static int choose(struct ctl_server *s, struct zu_err *err)
-{
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	char dir[sizeof(s->address.sun_path)];
-	int fd = -1;
-
-	if (geteuid() == 0)
-		fd = place(s, ZC_CTL_ROOT_DIR, err);
-	else if (runtime && runtime[0] == '/' &&
-		 (size_t)snprintf(dir, sizeof(dir), "%s/" ZC_CTL_USER_DIR, runtime) < sizeof(dir))
-		fd = place(s, dir, err);
-	if (fd < 0) {
-		snprintf(dir, sizeof(dir), ZC_CTL_TMP_DIR, (unsigned)geteuid());
-		fd = place(s, dir, err);
-	}
-	s->dir_fd = fd;
-	return fd < 0 ? fd : 0;
-}
-
-/* The name is taken: by a live daemon, or left behind by a killed one? */
-static int remove_stale(struct ctl_server *s, struct zu_err *err)
-{
-	zu_cleanup_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0)
-		return zu_err_set(err, errno, "control socket: %s", strerror(errno));
-	if (connect(fd, (struct sockaddr *)&s->address, sizeof(s->address)) == 0 || errno == EAGAIN)
-		return zu_err_set(
-			err, EADDRINUSE,
-			"control socket %s: another mount of this store or of a copy of it "
-			"(same uuid) has it; unmount that first",
-			s->address.sun_path);
-	if (unlink(s->address.sun_path) < 0 && errno != ENOENT)
-		return zu_err_set(err, errno, "control socket: cannot remove the old %s: %s",
-				  s->address.sun_path, strerror(errno));
-	return 0;
-}
-
-/* Sockets of killed daemons whose stores nobody mounts again would pile up. The caller has locked
- * the directory: a daemon that has bound its socket listens on it, too. */
-static void sweep(const struct ctl_server *s)
-{
-	char path[sizeof(s->address.sun_path)];
-	int copy = openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	zu_cleanup_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	size_t length = (size_t)(strrchr(s->address.sun_path, '/') - s->address.sun_path);
-	const struct dirent *entry;
-
-	if (!dir)
-		zu_close_fd(&copy);
-	while (dir && (entry = readdir(dir))) {
-		struct sockaddr_un address = { .sun_family = AF_UNIX };
-		zu_cleanup_close int fd = -1;
-		int n = snprintf(path, sizeof(path), "%.*s/%s", (int)length, s->address.sun_path,
-				 entry->d_name);
-
-		if (entry->d_type != DT_SOCK || n < 0 || (size_t)n >= sizeof(path))
-			continue;
-		memcpy(address.sun_path, path, (size_t)n + 1);
-		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 &&
-		    errno == ECONNREFUSED)
-			unlinkat(s->dir_fd, entry->d_name, 0);
-	}
-}
-
-static int listen_there(struct ctl_server *s, struct zu_err *err)
-{
-	struct stat st;
-	int r = choose(s, err);
-
-	if (r < 0)
-		return r;
-	s->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s->listen_fd < 0)
-		return zu_err_set(err, errno, "control socket: %s", strerror(errno));
-	/* Between the look at a stale socket and bind(2) no other daemon may do the same. */
-	flock(s->dir_fd, LOCK_EX);
-	r = bind(s->listen_fd, (struct sockaddr *)&s->address, sizeof(s->address)) < 0 ? -errno : 0;
-	if (r == -EADDRINUSE) {
-		r = remove_stale(s, err);
-		if (r == 0)
-			r = bind(s->listen_fd, (struct sockaddr *)&s->address, sizeof(s->address)) <
-					    0
-				    ? -errno
-				    : 0;
-		else
-			err = NULL; /* it says why */
-	}
-	if (r == 0 && (listen(s->listen_fd, CLIENTS) < 0 || lstat(s->address.sun_path, &st) < 0))
-		r = -errno;
-	if (r == 0) {
-		/* Also with a umask of 0; the directory lets nobody in anyway. */
-		chmod(s->address.sun_path, 0600);
-		sweep(s);
-	}
-	flock(s->dir_fd, LOCK_UN);
-	if (r < 0) {
-		zu_err_set(err, -r, "control socket %s: %s", s->address.sun_path, strerror(-r));
-		return r;
-	}
-	s->dev = st.st_dev;
-	s->ino = st.st_ino;
-	return 0;
 }
 
 /* ---- life -------------------------------------------------------------------------------- */
 
 static void server_free(struct ctl_server *s)
 {
-	struct stat st;
-
-	if (s->ino && lstat(s->address.sun_path, &st) == 0 && st.st_dev == s->dev &&
-	    st.st_ino == s->ino)
-		unlink(s->address.sun_path);
-	zu_close_fd(&s->listen_fd);
-	zu_close_fd(&s->stop_fd);
-	zu_close_fd(&s->dir_fd);
+	ctl_listen_close(&s->listen);
+	zu_close_fd(&s->wake_fd);
+	pthread_mutex_destroy(&s->lock);
 	free(s->store);
 	free(s);
 }
@@ -408,9 +436,10 @@ static struct ctl_server *server_new(const char *path, const uint8_t uuid[16],
 	if (!s)
 		return NULL;
 	s->hooks = *hooks;
-	s->address.sun_family = AF_UNIX;
-	s->dir_fd = s->listen_fd = -1;
-	s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->listen.fd = s->listen.dir_fd = -1;
+	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->last = &s->answers;
+	pthread_mutex_init(&s->lock, NULL);
 	s->store = strdup(path);
 	p = s->uuid;
 	for (int i = 0; i < 16; i++)
@@ -421,8 +450,8 @@ static struct ctl_server *server_new(const char *path, const uint8_t uuid[16],
 			 (unsigned long long)st.st_ino);
 	for (unsigned i = 0; i < SLOTS; i++)
 		s->fds[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
-	s->fds[SLOT_STOP].fd = s->stop_fd;
-	if (s->store && s->stop_fd >= 0)
+	s->fds[SLOT_WAKE].fd = s->wake_fd;
+	if (s->store && s->wake_fd >= 0)
 		return s;
 	server_free(s);
 	return NULL;
@@ -449,7 +478,7 @@ int ctl_server_start(const char *path, const uint8_t uuid[16], const struct ctl_
 
 	if (!s)
 		return zu_err_set(err, ENOMEM, "control socket: no memory or no descriptors left");
-	r = listen_there(s, err);
+	r = ctl_listen_open(&s->listen, s->uuid, CLIENTS, err);
 	if (r == 0) {
 		r = start_thread(s);
 		if (r < 0)
@@ -466,14 +495,17 @@ int ctl_server_start(const char *path, const uint8_t uuid[16], const struct ctl_
 
 const char *ctl_server_address(const struct ctl_server *s)
 {
-	return s->address.sun_path;
+	return s->listen.address.sun_path;
 }
 
 void ctl_server_stop(struct ctl_server *s)
 {
 	if (!s)
 		return;
-	eventfd_write(s->stop_fd, 1);
+	pthread_mutex_lock(&s->lock);
+	s->stopping = true;
+	eventfd_write(s->wake_fd, 1);
+	pthread_mutex_unlock(&s->lock);
 	pthread_join(s->thread, NULL);
 	server_free(s);
 }

@@ -15,7 +15,11 @@
 void ll_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 		  struct fuse_file_info *fi)
 {
-	reply_result(req, store_fallocate(fs.store, ino, mode, (uint64_t)offset, (uint64_t)length));
+	int r = -EBUSY;
+
+	if (!rollback_swallows(ino))
+		r = store_fallocate(fs.store, ino, mode, (uint64_t)offset, (uint64_t)length);
+	reply_result(req, r);
 }
 
 struct parked {
@@ -76,9 +80,11 @@ void ll_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset,
 			struct fuse_file_info *in_fi, fuse_ino_t out, off_t out_offset,
 			struct fuse_file_info *out_fi, size_t length, int flags)
 {
-	ssize_t n = store_copy_range(fs.store, in, (uint64_t)in_offset, out, (uint64_t)out_offset,
-				     length);
+	ssize_t n = -EBUSY;
 
+	if (!rollback_swallows(out))
+		n = store_copy_range(fs.store, in, (uint64_t)in_offset, out, (uint64_t)out_offset,
+				     length);
 	if (n < 0)
 		reply_result(req, (int)n);
 	else
@@ -92,7 +98,9 @@ void native_copy_range_64(const struct request *r)
 	struct proto_copy_file_range_out out = { 0 };
 	ssize_t n = -EINVAL;
 
-	if (r->size >= sizeof(*in) && in->flags == 0)
+	if (r->size >= sizeof(*in) && in->flags == 0 && rollback_swallows(in->nodeid_out))
+		n = -EBUSY;
+	else if (r->size >= sizeof(*in) && in->flags == 0)
 		n = store_copy_range(fs.store, r->in->nodeid, in->off_in, in->nodeid_out,
 				     in->off_out, in->len);
 	if (n < 0) {
@@ -101,11 +109,4 @@ void native_copy_range_64(const struct request *r)
 	}
 	out.bytes_copied = (uint64_t)n;
 	wire_reply_data(r->in->unique, &out, sizeof(out));
-}
-
-/* Valid replies: err. There is none that zcfs knows. */
-void ll_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi,
-	      unsigned flags, const void *in, size_t in_size, size_t out_size)
-{
-	fuse_reply_err(req, ENOTTY);
 }

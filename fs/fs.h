@@ -211,6 +211,23 @@ struct deliver_message {
 };
 int deliver_main(const char *connection);
 
+/* ---- ioctl.c ---------------------------------------------------------------------------- */
+
+/* Where tickets are shown; lives as long as requests are served. */
+void ioctl_set_address(const char *path);
+int64_t fs_now_ms(void);
+
+/* ---- rollback.c ------------------------------------------------------------------------- */
+
+/* Is the file in a rollback, so that a change of its data is to be dropped (refused with EBUSY where
+ * the kernel would take a new size from the answer)? The second also notes that a WRITE ends at `end`. */
+bool rollback_swallows(uint64_t ino);
+bool rollback_swallows_write(uint64_t ino, uint64_t end);
+/* The kernel is told this size of the file: by the answer to a SETATTR. */
+void rollback_told_size(uint64_t ino, uint64_t size);
+/* Wait for the end of all; their clients must be gone. */
+void rollback_stop(void);
+
 /* ---- info.c ----------------------------------------------------------------------------- */
 
 struct ctl_server;

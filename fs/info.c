@@ -6,7 +6,7 @@
 #include <syslog.h>
 #include <time.h>
 
-#include "ctl_server.h"
+#include "ctl_calls.h"
 #include "fs.h"
 
 static bool add_u64(cJSON *json, const char *name, uint64_t value)
@@ -93,7 +93,11 @@ static int info(void *arg, cJSON *into)
 
 void info_start(struct ctl_server **ret_server)
 {
-	static const struct ctl_hooks hooks = { .info = info };
+	static const struct ctl_hooks hooks = {
+		.info = info,
+		.call = ctl_calls_take,
+		.gone = rollback_gone,
+	};
 	struct store_info s;
 	struct zu_err err = { 0 };
 
@@ -103,6 +107,8 @@ void info_start(struct ctl_server **ret_server)
 	store_get_info(fs.store, &s);
 	if (ctl_server_start(fs.opt.store, s.uuid, &hooks, ret_server, &err) < 0)
 		log_text(LOG_WARNING, "%s; zcctl cannot ask this mount", err.text);
+	else
+		ioctl_set_address(ctl_server_address(*ret_server));
 }
 
 bool info_low_on_space(void)

@@ -243,7 +243,10 @@ static int end(struct ctl_server *server)
 {
 	int r;
 
+	/* (Workers may look at the address until they have ended: it is the server's.) */
+	ioctl_set_address(NULL);
 	ctl_server_stop(server);
+	rollback_stop();
 	workers_stop();
 	delivery_stop();
 	/* The commit thread answers what is parked, so the descriptors outlive the store. */

@@ -15,11 +15,14 @@ enum { EXIT_FINE = 0, EXIT_FINDING = 1, EXIT_CANNOT = 2 };
 
 /* argv[0] is "zcctl VERB". */
 int cmd_check(int argc, char **argv);
+int cmd_commit(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_mount(int argc, char **argv);
+int cmd_policy(int argc, char **argv);
 int cmd_probe(int argc, char **argv);
+int cmd_rollback(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
 

@@ -6,10 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "store/kv.h"
@@ -125,17 +128,74 @@ static int open_env(struct kv *kv, const char *dir, enum kv_mode mode)
 	}
 }
 
-/* Pages beyond the end of the file would be a SIGBUS. */
+/* How many of the free pages begin at `least` or later? -1: cannot tell. The list is the database
+ * number 0; a record of it is a count and that many page numbers. */
+static int64_t free_pages_from(struct kv *kv, size_t least)
+{
+	MDB_txn *txn;
+	MDB_cursor *cursor;
+	MDB_val key, val;
+	int64_t count = 0;
+	int rc;
+
+	if (mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &txn))
+		return -1;
+	rc = mdb_cursor_open(txn, 0, &cursor);
+	if (rc == 0) {
+		while ((rc = mdb_cursor_get(cursor, &key, &val, MDB_NEXT)) == 0) {
+			const size_t *ids = val.mv_data;
+
+			if (val.mv_size < sizeof(*ids) || ids[0] > val.mv_size / sizeof(*ids) - 1)
+				break;
+			for (size_t i = 1; i <= ids[0]; i++)
+				count += ids[i] >= least;
+		}
+		mdb_cursor_close(cursor);
+	}
+	mdb_txn_abort(txn);
+	return rc == MDB_NOTFOUND ? count : -1;
+}
+
+/* Are all pages from `least` up to `end` free? Looked at in a child process: where the file is really
+ * cut off, the list itself may be a SIGBUS. */
+static bool free_beyond(struct kv *kv, uint64_t least, uint64_t end)
+{
+	static const struct rlimit no_core;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		signal(SIGBUS, SIG_DFL);
+		signal(SIGSEGV, SIG_DFL);
+		setrlimit(RLIMIT_CORE, &no_core);
+		_exit(free_pages_from(kv, least) != (int64_t)(end - least));
+	}
+	if (pid < 0)
+		return false;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return false;
+	return status == 0;
+}
+
+/* Pages beyond the end of the file would be a SIGBUS. LMDB never writes a page at the end that the
+ * transaction which took it gave back: such pages may be missing, they are free. */
 static int look_at_length(struct kv *kv, const char *dir, struct zu_err *err)
 {
 	struct stat st;
+	uint64_t used = kv_used_bytes(kv), page;
+	MDB_stat stat;
 	int rc = mdb_env_get_fd(kv->env, &kv->fd);
 
+	if (rc == 0)
+		rc = mdb_env_stat(kv->env, &stat);
 	if (rc)
 		return open_failed(err, dir, rc);
 	if (fstat(kv->fd, &st) < 0)
 		return open_failed(err, dir, errno);
-	if ((uint64_t)st.st_size < kv_used_bytes(kv))
+	page = stat.ms_psize;
+	if ((uint64_t)st.st_size < used &&
+	    !free_beyond(kv, (uint64_t)st.st_size / page, used / page))
 		return damaged(err, dir, "cut short");
 	return 0;
 }

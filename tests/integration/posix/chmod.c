@@ -8,7 +8,7 @@ enum { USER = 65534, OTHER = 65533, MEMBER_GROUP = 65530 };
 
 static void files_and_modes(void)
 {
-	static const mode_t modes[] = {0, 0111, 0644, 0777, 01777, 04755, 06755, 0400};
+	static const mode_t modes[] = { 0, 0111, 0644, 0777, 01777, 04755, 06755, 0400 };
 
 	make_file("f", 0644);
 	make_dir("d", 0755);
@@ -249,23 +249,23 @@ static void mode_decides_access(void)
 }
 
 const struct test_case chmod_cases[] = {
-	{"files_and_modes", files_and_modes, false},
-	{"umask_is_ignored", umask_is_ignored, false},
-	{"by_descriptor", by_descriptor, false},
-	{"follows_links", follows_links, false},
-	{"enotdir", enotdir, false},
-	{"enametoolong", enametoolong, false},
-	{"enoent", enoent, false},
-	{"eloop", eloop, false},
-	{"efault", efault, false},
-	{"eacces_without_search", eacces_without_search, true},
-	{"eperm_for_others", eperm_for_others, true},
-	{"setgid_needs_membership", setgid_needs_membership, true},
-	{"setgid_of_directories", setgid_of_directories, true},
-	{"sticky_file_of_user", sticky_file_of_user, false},
-	{"ctime_of_success", ctime_of_success, false},
-	{"nothing_changes_on_failure", nothing_changes_on_failure, true},
-	{"open_descriptor_keeps_access", open_descriptor_keeps_access, false},
-	{"mode_decides_access", mode_decides_access, true},
-	{0},
+	{ "files_and_modes", files_and_modes, false },
+	{ "umask_is_ignored", umask_is_ignored, false },
+	{ "by_descriptor", by_descriptor, false },
+	{ "follows_links", follows_links, false },
+	{ "enotdir", enotdir, false },
+	{ "enametoolong", enametoolong, false },
+	{ "enoent", enoent, false },
+	{ "eloop", eloop, false },
+	{ "efault", efault, false },
+	{ "eacces_without_search", eacces_without_search, true },
+	{ "eperm_for_others", eperm_for_others, true },
+	{ "setgid_needs_membership", setgid_needs_membership, true },
+	{ "setgid_of_directories", setgid_of_directories, true },
+	{ "sticky_file_of_user", sticky_file_of_user, false },
+	{ "ctime_of_success", ctime_of_success, false },
+	{ "nothing_changes_on_failure", nothing_changes_on_failure, true },
+	{ "open_descriptor_keeps_access", open_descriptor_keeps_access, false },
+	{ "mode_decides_access", mode_decides_access, true },
+	{ 0 },
 };

@@ -210,6 +210,30 @@ static void superuser_clears_setid_too(void)
 	EQUAL(stat_of("f").st_mode, S_IFREG | 0644);
 }
 
+/* Also a chown that changes neither user nor group. */
+static void chown_to_nothing_clears_setid(void)
+{
+	struct stat f, d;
+
+	make_file("f", 0644);
+	make_dir("d", 0755);
+	OK(chmod("f", 06755));
+	OK(chmod("d", 06755));
+	f = stat_of("f");
+	d = stat_of("d");
+	tick();
+	OK(chown("f", NO_UID, NO_GID));
+	OK(chown("d", NO_UID, NO_GID));
+	EQUAL(stat_of("f").st_mode, S_IFREG | 0755);
+	TRUE(!strcmp(changed_times(&f, "f"), "c"));
+	f = stat_of("f");
+	tick();
+	OK(chown("f", NO_UID, NO_GID)); /* nothing left to clear */
+	EQUAL(stat_of("d").st_mode, S_IFDIR | 06755);
+	TRUE(!strcmp(changed_times(&f, "f"), "c"));
+	TRUE(!strcmp(changed_times(&d, "d"), "c"));
+}
+
 static void directories_keep_setid(void)
 {
 	make_dir("d", 0755);
@@ -272,21 +296,22 @@ static void new_owner_counts_at_once(void)
 }
 
 const struct test_case chown_cases[] = {
-	{"all_types", all_types, true},
-	{"minus_one_keeps", minus_one_keeps, true},
-	{"by_descriptor", by_descriptor, true},
-	{"links", links, true},
-	{"empty_path", empty_path, true},
-	{"errors_of_paths", errors_of_paths, false},
-	{"eacces_without_search", eacces_without_search, true},
-	{"eperm_of_users", eperm_of_users, true},
-	{"owner_may_give_own_groups", owner_may_give_own_groups, true},
-	{"user_may_name_what_is_there", user_may_name_what_is_there, false},
-	{"owner_clears_setid", owner_clears_setid, true},
-	{"superuser_clears_setid_too", superuser_clears_setid_too, true},
-	{"directories_keep_setid", directories_keep_setid, true},
-	{"ctime_of_success", ctime_of_success, false},
-	{"nothing_changes_on_failure", nothing_changes_on_failure, true},
-	{"new_owner_counts_at_once", new_owner_counts_at_once, true},
-	{0},
+	{ "all_types", all_types, true },
+	{ "minus_one_keeps", minus_one_keeps, true },
+	{ "by_descriptor", by_descriptor, true },
+	{ "links", links, true },
+	{ "empty_path", empty_path, true },
+	{ "errors_of_paths", errors_of_paths, false },
+	{ "eacces_without_search", eacces_without_search, true },
+	{ "eperm_of_users", eperm_of_users, true },
+	{ "owner_may_give_own_groups", owner_may_give_own_groups, true },
+	{ "user_may_name_what_is_there", user_may_name_what_is_there, false },
+	{ "owner_clears_setid", owner_clears_setid, true },
+	{ "superuser_clears_setid_too", superuser_clears_setid_too, true },
+	{ "chown_to_nothing_clears_setid", chown_to_nothing_clears_setid, false },
+	{ "directories_keep_setid", directories_keep_setid, true },
+	{ "ctime_of_success", ctime_of_success, false },
+	{ "nothing_changes_on_failure", nothing_changes_on_failure, true },
+	{ "new_owner_counts_at_once", new_owner_counts_at_once, true },
+	{ 0 },
 };

@@ -273,7 +273,8 @@ static void permissions(void)
 	make_file("closed/a", 0666);
 	make_dir("readonly", 0755);
 	make_dir("open", 0777);
-	AS_USER(NOBODY, NOBODY, 0) {
+	AS_USER(NOBODY, NOBODY, 0)
+	{
 		FAILS(link("closed/a", "open/b"), EACCES);
 		FAILS(link("a", "closed/b"), EACCES);
 		FAILS(link("a", "readonly/b"), EACCES);
@@ -296,7 +297,8 @@ static void own_and_others(void)
 	OK(chown("mine", NOBODY, NOBODY));
 	make_file("others", 0600);
 	OK(chown("others", OTHER, OTHER));
-	AS_USER(NOBODY, NOBODY, 0) {
+	AS_USER(NOBODY, NOBODY, 0)
+	{
 		OK(link("mine", "open/mine"));
 		if (protect == '1')
 			FAILS(link("others", "open/others"), EPERM);

@@ -223,7 +223,8 @@ static void permissions(void)
 	make_file("open/a", 0); /* not the file's mode decides */
 	make_dir("nosearch", 0776);
 	make_file("nosearch/a", 0666);
-	AS_USER(NOBODY, NOBODY, 0) {
+	AS_USER(NOBODY, NOBODY, 0)
+	{
 		FAILS(unlink("closed/a"), EACCES);
 		FAILS(unlink("readonly/a"), EACCES);
 		FAILS(unlink("nosearch/a"), EACCES);
@@ -240,13 +241,15 @@ static void sticky(void)
 	OK(chown("d/others", OTHER, OTHER));
 	make_file("d/mine", 0);
 	OK(chown("d/mine", NOBODY, NOBODY));
-	AS_USER(NOBODY, NOBODY, 0) {
+	AS_USER(NOBODY, NOBODY, 0)
+	{
 		FAILS(unlink("d/roots"), EPERM);
 		FAILS(unlink("d/others"), EPERM);
 		OK(unlink("d/mine"));
 	}
 	OK(chown("d", NOBODY, NOBODY)); /* the directory's owner may */
-	AS_USER(NOBODY, NOBODY, 0) {
+	AS_USER(NOBODY, NOBODY, 0)
+	{
 		OK(unlink("d/others"));
 		OK(unlink("d/roots"));
 	}

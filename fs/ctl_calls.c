@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* ctl_calls.c - see ctl_calls.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/zc_ctl.h"
+#include "ctl_calls.h"
+#include "fs.h"
+#include "util/bytes.h"
+#include "util/cleanup.h"
+
+struct commit {
+	struct ctl_call *call;
+	size_t n;
+	uint64_t inos[];
+};
+
+int ctl_calls_redeem(struct ctl_call *call, const uint8_t *id, struct ticket *ret_ticket)
+{
+	struct store_attr attr;
+	int r = tickets_take(id, call->peer.uid, call->peer.pid, fs_now_ms(), ret_ticket);
+
+	if (r == 0)
+		r = store_ref(fs.store, ret_ticket->ino, &attr);
+	if (r == -ENOENT)
+		r = -ESTALE;
+	if (r < 0)
+		ctl_call_answer(call, r,
+				r == -ESTALE ? "a ticket is unknown, used, or too old; ask for "
+					       "another one"
+				: r == -EPERM ? "a ticket belongs to another process"
+					      : NULL,
+				NULL, 0);
+	return r;
+}
+
+static void forget(const struct commit *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		store_forget(fs.store, c->inos[i], 1);
+}
+
+static void committed(void *arg, int result)
+{
+	zu_cleanup_free struct commit *c = arg;
+
+	forget(c);
+	ctl_call_answer(c->call, result,
+			result < 0 ? "the commit failed; zcctl info says why" : NULL, NULL, 0);
+}
+
+static void commit(struct ctl_call *call)
+{
+	size_t n = call->length >= 8 ? zu_get_le32(call->body) : 0;
+	zu_cleanup_free struct commit *c = NULL;
+	struct ticket t;
+
+	if (n == 0 || n > ZC_CTL_COMMIT_MAX || call->length != 8 + n * ZC_TICKET_SIZE ||
+	    zu_get_le32(call->body + 4) != 0) {
+		ctl_call_answer(call, -EBADMSG, "a commit with a wrong length or number", NULL, 0);
+		return;
+	}
+	c = malloc(sizeof(*c) + n * sizeof(c->inos[0]));
+	if (!c) {
+		ctl_call_answer(call, -ENOMEM, NULL, NULL, 0);
+		return;
+	}
+	*c = (struct commit){ .call = call };
+	for (size_t i = 0; i < n; i++) {
+		if (ctl_calls_redeem(call, call->body + 8 + i * ZC_TICKET_SIZE, &t) < 0) {
+			forget(c);
+			return;
+		}
+		c->inos[c->n++] = t.ino;
+	}
+	store_commit_start(fs.store, c->inos, c->n, 0, committed, c);
+	TAKE_PTR(c); /* the callback's, and gone already perhaps */
+}
+
+void ctl_calls_take(void *arg, struct ctl_call *call)
+{
+	switch (call->type) {
+	case ZC_CTL_COMMIT:
+		commit(call);
+		return;
+	case ZC_CTL_ROLLBACK_BEGIN:
+		rollback_begin(call);
+		return;
+	default:
+		rollback_end(call);
+		return;
+	}
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * zc_ioctl.h - the ioctl of files on a mount: a ticket, with which the control socket (zc_ctl.h) may
+ * be asked to do something with the file.
+ *
+ *	struct zc_ticket t = { 0 };
+ *	ioctl(fd, ZC_IOC_TICKET, &t)
+ *
+ * A ticket is 128 random bits. It stands for the inode and for whether `fd` can write, and is good for
+ * one request, of the process that asked for it (by its pid and uid, as the socket's peer), within
+ * ZC_TICKET_SECONDS. A uid has at most ZC_TICKETS_MAX of them; one more drops its oldest.
+ *
+ * ENOTTY: not a file of a zcfs; EISDIR: a directory; EROFS: mounted read-only; ENXIO: the daemon has no
+ * control socket (its log says why); ENOMEM. The structure is the same for 32 and 64 bit. Since
+ * version 0.1.
+ */
+#ifndef ZC_IOCTL_H
+#define ZC_IOCTL_H
+
+#include <assert.h>
+#include <linux/ioctl.h>
+#include <stdint.h>
+
+#define ZC_TICKET_SIZE 16
+#define ZC_TICKET_SECONDS 30
+#define ZC_TICKETS_MAX 1024
+
+struct zc_ticket {
+	uint8_t ticket[ZC_TICKET_SIZE];
+	char socket[108];   /* path of the control socket, terminated */
+	uint8_t writable;   /* 1: `fd` is open for writing */
+	uint8_t reserved[3]; /* 0 */
+};
+static_assert(sizeof(struct zc_ticket) == 128, "the same for 32 and 64 bit");
+
+#define ZC_IOC_TICKET _IOR('Z', 0x43, struct zc_ticket)
+
+#endif
