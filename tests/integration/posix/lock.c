@@ -49,7 +49,7 @@ static bool child_begin(void)
 	return false;
 }
 
-#define IN_CHILD for (bool in_ = child_begin(); in_; user_end())
+#define IN_CHILD for (bool in_ = child_begin(); in_; in_ = user_end())
 
 static void flock_exclusive(void)
 {

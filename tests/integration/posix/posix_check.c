@@ -19,12 +19,22 @@ static const struct {
 	const char *name;
 	const struct test_case *cases;
 } tables[] = {
-	{"chmod", chmod_cases},	      {"chown", chown_cases},	{"open", open_cases},
-	{"truncate", truncate_cases}, {"utimensat", utimensat_cases}, {"mkdir", mkdir_cases},
-	{"mknod", mknod_cases},	      {"link", link_cases},	{"unlink", unlink_cases},
-	{"rename", rename_cases},     {"rmdir", rmdir_cases},	{"symlink", symlink_cases},
-	{"xattr", xattr_cases},	      {"data", data_cases},	{"dir", dir_cases},
-	{"lock", lock_cases},
+	{ "chmod", chmod_cases },
+	{ "chown", chown_cases },
+	{ "open", open_cases },
+	{ "truncate", truncate_cases },
+	{ "utimensat", utimensat_cases },
+	{ "mkdir", mkdir_cases },
+	{ "mknod", mknod_cases },
+	{ "link", link_cases },
+	{ "unlink", unlink_cases },
+	{ "rename", rename_cases },
+	{ "rmdir", rmdir_cases },
+	{ "symlink", symlink_cases },
+	{ "xattr", xattr_cases },
+	{ "data", data_cases },
+	{ "dir", dir_cases },
+	{ "lock", lock_cases },
 };
 
 void failed(const char *file, int line, const char *fmt, ...)
@@ -70,7 +80,7 @@ bool user_begin(uid_t uid, gid_t gid, gid_t extra)
 	return false;
 }
 
-void user_end(void)
+bool user_end(void)
 {
 	fflush(stdout);
 	_exit(0);
