@@ -33,11 +33,29 @@ static void forget_attributes(uint64_t ino)
 	(void)!write(wire_fd(0), &out, sizeof(out));
 }
 
+/* Did the number of blocks change since the last fsync of the file? The kernel asks for attributes
+ * before the next write, so telling it for nothing costs a request each. A slot that another file
+ * took means yes. */
+static bool blocks_changed(uint64_t ino)
+{
+	static struct {
+		_Atomic uint64_t ino, blocks;
+	} seen[1024];
+	size_t slot = ino % 1024;
+	struct store_attr attr;
+	bool same;
+
+	if (store_getattr(fs.store, ino, &attr) < 0)
+		return false;
+	same = atomic_exchange(&seen[slot].blocks, attr.blocks) == attr.blocks;
+	return atomic_exchange(&seen[slot].ino, ino) != ino || !same;
+}
+
 static void file_committed(void *arg, int result)
 {
 	struct syncing *f = arg;
 
-	if (result == 0 && fs.opt.writeback)
+	if (result == 0 && fs.opt.writeback && blocks_changed(f->ino))
 		forget_attributes(f->ino);
 	committed(f->req, result);
 	free(f);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "store/store_i.h"
@@ -420,17 +421,14 @@ static int write_run(struct writing *w)
 static void drain(const struct writing *w)
 {
 	uint8_t sink[PAGE];
-	uint64_t left = w->buf || !w->source || w->source->buf ? 0 : w->left;
+	int left = 0;
 
-	while (left) {
-		ssize_t n = read(w->source->pipe_fd, sink, MIN(left, sizeof(sink)));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
+	if (w->source->buf)
+		return;
+	/* Some of what was not written may have been taken already. */
+	while (ioctl(w->source->pipe_fd, FIONREAD, &left) == 0 && left > 0)
+		if (read(w->source->pipe_fd, sink, sizeof(sink)) <= 0 && errno != EINTR)
 			return;
-		left -= (uint64_t)n;
-	}
 }
 
 static int write_locked(struct writing *w)

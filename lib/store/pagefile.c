@@ -109,6 +109,8 @@ int pagefile_grow(struct store *s, uint64_t least)
 
 		if (r == 0) {
 			s->pages += step;
+			/* A commit that says the new length must find it on disk, too. */
+			atomic_store(&s->page_dirty, true);
 			alloc_look_at_host(s);
 			alloc_update_low(s);
 			return 0;

@@ -222,8 +222,8 @@ bool store_has_checksums(const struct store *store);
 /* A read into memory by the above: bytes read, 0 at the end. */
 ssize_t store_pread(struct store *store, uint64_t ino, void *buf, size_t length, uint64_t offset);
 
-/* Where the bytes of a write come from: memory, or a pipe that holds at least them. From a pipe
- * all bytes are consumed, also on failure. */
+/* Where the bytes of a write come from: memory, or a pipe that holds them and nothing else. It
+ * is empty afterwards, also on failure. */
 struct store_source {
 	const void *buf; /* NULL: pipe */
 	int pipe_fd;
