@@ -66,7 +66,7 @@ static uint64_t number(const cJSON *json, const char *name)
 {
 	const cJSON *item = cJSON_GetObjectItem(json, name);
 
-	/* (json_u64() writes digits, which cJSON reads as a double: page counts fit.) */
+	/* Counts of pages: a double holds them. */
 	return cJSON_IsNumber(item) ? (uint64_t)item->valuedouble : 0;
 }
 

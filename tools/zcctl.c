@@ -22,6 +22,7 @@ static const struct verb {
 	{ "ls", cmd_ls, "list a directory of a store that is not mounted" },
 	{ "stat", cmd_stat, "attributes of a file in a store that is not mounted" },
 	{ "check", cmd_check, "check every invariant of a store that is not mounted" },
+	{ "scrub", cmd_scrub, "read all pages and compare them with their checksums" },
 	{ "probe", cmd_probe, "what this machine has for zcfs, and what a lack costs" },
 };
 enum { VERBS = sizeof(verbs) / sizeof(*verbs) };

@@ -23,6 +23,7 @@ int cmd_mount(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_probe(int argc, char **argv);
 int cmd_rollback(int argc, char **argv);
+int cmd_scrub(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
 

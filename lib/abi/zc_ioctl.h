@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define ZC_TICKET_SIZE 16
-#define ZC_TICKET_SECONDS 30
+#define ZC_TICKET_SECONDS 15
 #define ZC_TICKETS_MAX 1024
 
 struct zc_ticket {

@@ -138,7 +138,7 @@ static int by_page(const void *a, const void *b)
 }
 
 /* One run of adjacent pages, gathered. */
-static int write_run(struct store *s, struct buffer **list, size_t n)
+static int write_run(int fd, struct buffer **list, size_t n)
 {
 	struct iovec iov[GATHER];
 	size_t left = n * PAGE, first = 0;
@@ -147,7 +147,7 @@ static int write_run(struct store *s, struct buffer **list, size_t n)
 	for (size_t i = 0; i < n; i++)
 		iov[i] = (struct iovec){ list[i]->data, PAGE };
 	while (left) {
-		ssize_t r = pwritev(s->direct_fd, iov + first, (int)(n - first), pos);
+		ssize_t r = pwritev(fd, iov + first, (int)(n - first), pos);
 
 		if (r < 0 && errno == EINTR)
 			continue;
@@ -165,25 +165,46 @@ static int write_run(struct store *s, struct buffer **list, size_t n)
 	return 0;
 }
 
+static size_t run_length(struct buffer **list, size_t n)
+{
+	size_t len = 1;
+
+	while (len < n && len < GATHER && list[len]->page == list[len - 1]->page + 1)
+		len++;
+	return len;
+}
+
+/*
+ * Direct writes wait for the device one by one. Where the places are scattered, because free pages
+ * are, the page cache takes them all and the sync that follows puts them down together. (It stays
+ * coherent: see pagefile.c; these pages are in the cache as they are on disk.)
+ */
+static int choose_fd(const struct store *s, struct buffer **list, size_t n)
+{
+	size_t runs = 0;
+
+	for (size_t i = 0; i < n; i += run_length(list + i, n - i))
+		runs++;
+	return runs > 4 && n / runs < 16 ? s->page_fd : s->direct_fd;
+}
+
 int buffer_write(struct store *s, struct buffer **list, size_t n)
 {
+	int fd, r = 0;
+
 	if (!n)
 		return 0;
 	atomic_store(&s->page_dirty, true);
 	qsort(list, n, sizeof(*list), by_page);
-	for (size_t i = 0; i < n;) {
-		size_t len = 1;
-		int r;
+	fd = choose_fd(s, list, n);
+	for (size_t i = 0; i < n && r == 0;) {
+		size_t len = run_length(list + i, n - i);
 
-		while (i + len < n && len < GATHER && list[i + len]->page == list[i]->page + len)
-			len++;
-		r = write_run(s, list + i, len);
-		if (r < 0)
-			return r;
+		r = write_run(fd, list + i, len);
 		i += len;
 	}
 	__atomic_add_fetch(&s->write_buffer_bytes, n * PAGE, __ATOMIC_RELAXED);
-	return 0;
+	return r;
 }
 
 void buffer_done(struct store *s, struct buffer **list, size_t n)

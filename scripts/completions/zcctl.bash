@@ -4,7 +4,7 @@
 
 _zcctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local verbs='create mount umount info ls stat check probe' options='--help --usage'
+	local verbs='create mount umount commit rollback policy info ls stat check scrub probe' options='--help --usage'
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
 		mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$cur")

@@ -20,16 +20,17 @@ def curves(prefix, series):
     return "plot " + ", \\\n  ".join(parts)
 
 
-def script(path, pages, threads):
+def script(pages, threads):
     blocks = [block(f"p{i}", points) for i, points in enumerate(pages.values())]
     blocks += [block(f"t{i}", points) for i, points in enumerate(threads.values())]
     ticks = sorted(next(iter(pages.values())))
     crowds = sorted(next(iter(threads.values())))
     return "\n".join(blocks + [
-        "set terminal svg size 1100,480 dynamic font 'sans-serif,12' background rgb 'white'",
-        f"set output '{path}'",
+        "set terminal svg size 1100,560 dynamic font 'sans-serif,12' background rgb 'white'",
         "set multiplot layout 1,2",
         "set grid",
+        "set bmargin 11",
+        "set key outside below maxcols 2 font ',10' samplen 2",
         "set logscale x",
         "set logscale y",
         "set format y '10^{%L}'",
@@ -38,7 +39,6 @@ def script(path, pages, threads):
         "set title 'Time of a commit'",
         "set xlabel 'scattered pages of 4 KiB'",
         "set ylabel 'microseconds'",
-        "set key outside below maxrows 4",
         curves("p", pages),
         "unset logscale y",
         "set logscale x 2",
@@ -59,16 +59,14 @@ def plot(path, pages, threads):
     if not shutil.which("gnuplot"):
         return False
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    # Relative names: nothing of this machine gets into the picture, and no quoting is needed.
+    # gnuplot writes to its output, so that no name has to be quoted in its language.
     work = path + ".gnuplot"
-    new = path + ".new"
     try:
         with open(work, "w", encoding="utf-8") as out:
-            out.write(script(new, pages, threads))
-        systems.run(["gnuplot", work])
-        os.replace(new, path)
+            out.write(script(pages, threads))
+        picture = systems.run(["gnuplot", work])
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(picture)
     finally:
-        for name in (work, new):
-            if os.path.exists(name):
-                os.remove(name)
+        os.remove(work)
     return True

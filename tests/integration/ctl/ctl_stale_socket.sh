@@ -25,7 +25,7 @@ chown 65534:65534 "$other"
 serve second
 [[ ! -e $other ]] || fail 'a socket of a daemon that is gone is left behind'
 [[ -e $(dirname "$socket")/file ]] || fail 'it removed a file that is no socket'
-equal 'mode of the socket' "$(stat -c %a "$socket")" 600
+equal 'mode of the socket' "$(stat -c %a "$socket")" 666
 exec {input}>&-
 wait "$pid" || fail "the server failed: $(<"$T/second.err")"
 [[ ! -e $socket ]] || fail 'the socket is left behind'
