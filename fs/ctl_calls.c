@@ -27,8 +27,8 @@ int ctl_calls_redeem(struct ctl_call *call, const uint8_t *id, struct ticket *re
 		r = -ESTALE;
 	if (r < 0)
 		ctl_call_answer(call, r,
-				r == -ESTALE ? "a ticket is unknown, used, or too old; ask for "
-					       "another one"
+				r == -ESTALE  ? "a ticket is unknown, used, or too old; ask for "
+						"another one"
 				: r == -EPERM ? "a ticket belongs to another process"
 					      : NULL,
 				NULL, 0);

@@ -139,8 +139,7 @@ int ctl_listen_open(struct ctl_listen *l, const char *uuid, int backlog, struct 
 	if (r == -EADDRINUSE) {
 		r = remove_stale(l, err);
 		if (r == 0)
-			r = bind(l->fd, (struct sockaddr *)&l->address, sizeof(l->address)) <
-					    0
+			r = bind(l->fd, (struct sockaddr *)&l->address, sizeof(l->address)) < 0
 				    ? -errno
 				    : 0;
 		else

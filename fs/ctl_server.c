@@ -54,9 +54,9 @@ struct client {
 	uint64_t number;
 	int64_t deadline; /* ms */
 	struct ucred peer;
-	bool friend;   /* root or the daemon's own user */
-	bool waiting;  /* for the answer of a call */
-	bool rolling;  /* in a rollback */
+	bool friend;  /* root or the daemon's own user */
+	bool waiting; /* for the answer of a call */
+	bool rolling; /* in a rollback */
 };
 
 struct ctl_server {

@@ -46,7 +46,7 @@ struct rollback {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static LIST_HEAD(, rollback) rollbacks = LIST_HEAD_INITIALIZER(rollbacks);
-static unsigned count;	       /* of them, and of threads */
+static unsigned count;		/* of them, and of threads */
 static _Atomic unsigned active; /* the same */
 static uint64_t ids;
 
@@ -232,8 +232,8 @@ static void *run(void *arg)
 
 	if (result < 0) {
 		stop_swallowing(r);
-		ctl_call_answer(call, result,
-				result == -EINVAL ? "it is not a regular file" : NULL, NULL, 0);
+		ctl_call_answer(call, result, result == -EINVAL ? "it is not a regular file" : NULL,
+				NULL, 0);
 		end_thread(r);
 		return NULL;
 	}

@@ -45,8 +45,8 @@ int child_run(int (*fn)(void *arg), void *arg, unsigned seconds, const char *wha
 	if (n == 0) {
 		/* It may hang where no signal reaches it: not waited for. */
 		kill(pid, SIGKILL);
-		return complain("%s: no answer within %u s: its mount hangs, or the disk is slow", what,
-				seconds);
+		return complain("%s: no answer within %u s: its mount hangs, or the disk is slow",
+				what, seconds);
 	}
 	if (waitpid(pid, &status, 0) != pid)
 		return complain("cannot wait for a process: %s", strerror(errno));

@@ -89,7 +89,8 @@ int cmd_commit(int argc, char **argv)
 		.options = options,
 		.parser = parse,
 		.args_doc = "FILE...",
-		.doc = "Commit the data of files of one mount, all or none, and return when they are "
+		.doc = "Commit the data of files of one mount, all or none, and return when they "
+		       "are "
 		       "durable.",
 	};
 	struct args a = { .seconds = 300 };

@@ -114,8 +114,7 @@ static int do_tree(struct args *a)
 
 		if (e->fts_info == FTS_D || e->fts_info == FTS_F)
 			r = do_one(a, e->fts_path);
-		else if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR ||
-			 e->fts_info == FTS_NS)
+		else if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS)
 			r = complain("%s: %s", e->fts_path, strerror(e->fts_errno));
 		if (r != EXIT_FINE)
 			code = r;

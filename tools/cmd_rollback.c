@@ -66,8 +66,9 @@ static int roll_back(void *arg)
 	if (file_roll_back(fd, a->file, a->seconds, &result, &err) < 0)
 		return complain("%s", err.text);
 	if (!result.mtime_kept)
-		complain("%s: rolled back, but only its owner can set its time of modification back",
-			 a->file);
+		complain(
+			"%s: rolled back, but only its owner can set its time of modification back",
+			a->file);
 	if (a->json)
 		print_result(a, &result);
 	return EXIT_FINE;

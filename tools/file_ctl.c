@@ -34,10 +34,11 @@ int file_ticket(int fd, const char *name, struct zc_ticket *ret_ticket, struct z
 		int e = errno;
 
 		return zu_err_set(err, e, "%s: %s", name,
-				  e == ENOTTY ? "not a file of a mounted zcfs"
+				  e == ENOTTY  ? "not a file of a mounted zcfs"
 				  : e == EROFS ? "the mount is read-only"
-				  : e == ENXIO ? "the daemon has no control socket; its log says why"
-					       : strerror(e));
+				  : e == ENXIO
+					  ? "the daemon has no control socket; its log says why"
+					  : strerror(e));
 	}
 	if (!memchr(t.socket, '\0', sizeof(t.socket)))
 		return zu_err_set(err, EBADMSG, "%s: the ticket makes no sense", name);
@@ -91,9 +92,9 @@ static int connect_to(int file, const char *path, struct zu_err *err)
 		return zu_err_set(err, errno, "control socket %s: %s", path, strerror(errno));
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
 	    (peer.uid != 0 && peer.uid != geteuid() && peer.uid != mounter(file)))
-		return zu_err_set(err, EACCES,
-				  "control socket %s: it belongs to another user, not to the daemon",
-				  path);
+		return zu_err_set(
+			err, EACCES,
+			"control socket %s: it belongs to another user, not to the daemon", path);
 	return TAKE_FD(fd);
 }
 
@@ -168,8 +169,8 @@ int file_commit(const int *fds, const char *const *names, size_t n, unsigned sec
 	int r = 0;
 
 	if (n > ZC_CTL_COMMIT_MAX)
-		return zu_err_set(err, E2BIG, "%zu files are too many for one commit (%u at most)", n,
-				  ZC_CTL_COMMIT_MAX);
+		return zu_err_set(err, E2BIG, "%zu files are too many for one commit (%u at most)",
+				  n, ZC_CTL_COMMIT_MAX);
 	/* All are flushed before the first ticket: that may take longer than a ticket lives. */
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = file_flush(fds[i], names[i], err);
@@ -178,10 +179,11 @@ int file_commit(const int *fds, const char *const *names, size_t n, unsigned sec
 		if (r == 0 && i == 0)
 			first = t;
 		if (r == 0 && strcmp(t.socket, first.socket))
-			r = zu_err_set(err, EXDEV,
-				       "%s: on another mount than %s; files of one mount only can be "
-				       "committed together",
-				       names[i], names[0]);
+			r = zu_err_set(
+				err, EXDEV,
+				"%s: on another mount than %s; files of one mount only can be "
+				"committed together",
+				names[i], names[0]);
 		if (r == 0)
 			memcpy(request + 8 + i * ZC_TICKET_SIZE, t.ticket, ZC_TICKET_SIZE);
 	}
@@ -235,7 +237,8 @@ int file_roll_back(int fd, const char *name, unsigned seconds, struct file_rollb
 		r = tell_kernel(fd, name, &result, err);
 		if (r < 0)
 			return r;
-		r = exchange(socket, t.socket, ZC_CTL_ROLLBACK_END, begun, 8, seconds, NULL, 0, err);
+		r = exchange(socket, t.socket, ZC_CTL_ROLLBACK_END, begun, 8, seconds, NULL, 0,
+			     err);
 		if (r != -EAGAIN)
 			break;
 	}

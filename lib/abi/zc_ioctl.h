@@ -27,8 +27,8 @@
 
 struct zc_ticket {
 	uint8_t ticket[ZC_TICKET_SIZE];
-	char socket[108];   /* path of the control socket, terminated */
-	uint8_t writable;   /* 1: `fd` is open for writing */
+	char socket[108];    /* path of the control socket, terminated */
+	uint8_t writable;    /* 1: `fd` is open for writing */
 	uint8_t reserved[3]; /* 0 */
 };
 static_assert(sizeof(struct zc_ticket) == 128, "the same for 32 and 64 bit");

@@ -146,7 +146,7 @@ static void test_many_users(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_used_once), CASE(test_made_up),	     CASE(test_foreign),
+		CASE(test_used_once), CASE(test_made_up),	   CASE(test_foreign),
 		CASE(test_too_old),   CASE(test_many_of_one_user), CASE(test_many_users),
 	};
 
