@@ -12,6 +12,10 @@ void ctl_calls_take(void *arg, struct ctl_call *call);
 /* Use a ticket of the caller up: the inode gets a reference. On failure the call is answered. */
 int ctl_calls_redeem(struct ctl_call *call, const uint8_t *id, struct ticket *ret_ticket);
 
+/* ---- scrub.c ----------------------------------------------------------------------------- */
+
+int scrub_step(void *arg, const uint8_t *body, size_t length, cJSON *into); /* a hook */
+
 /* ---- rollback.c -------------------------------------------------------------------------- */
 
 void rollback_begin(struct ctl_call *call);

@@ -62,7 +62,7 @@ static int choose(struct ctl_listen *l, const char *uuid, struct zu_err *err)
 
 	if (geteuid() == 0)
 		fd = place(l, uuid, ZC_CTL_ROOT_DIR, err);
-	else if (runtime && runtime[0] == '/' &&
+	else if (!l->everybody && runtime && runtime[0] == '/' &&
 		 (size_t)snprintf(dir, sizeof(dir), "%s/" ZC_CTL_USER_DIR, runtime) < sizeof(dir))
 		fd = place(l, uuid, dir, err);
 	if (fd < 0) {
@@ -125,7 +125,7 @@ int ctl_listen_open(struct ctl_listen *l, const char *uuid, int backlog, struct 
 	struct stat st;
 	int r;
 
-	*l = (struct ctl_listen){ .address.sun_family = AF_UNIX, .fd = -1, .dir_fd = -1 };
+	l->address.sun_family = AF_UNIX;
 	r = choose(l, uuid, err);
 
 	if (r < 0)

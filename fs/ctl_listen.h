@@ -3,6 +3,7 @@
 #ifndef FS_CTL_LISTEN_H
 #define FS_CTL_LISTEN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <sys/un.h>
 
@@ -10,8 +11,9 @@
 
 struct ctl_listen {
 	struct sockaddr_un address;
-	int fd, dir_fd;
-	dev_t dev; /* of the socket's file, to remove no other */
+	int fd, dir_fd; /* -1 */
+	bool everybody; /* set before: not in $XDG_RUNTIME_DIR, which other users cannot enter */
+	dev_t dev;	/* of the socket's file, to remove no other */
 	ino_t ino;
 };
 

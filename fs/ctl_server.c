@@ -25,6 +25,7 @@
 
 #include "abi/zc_ctl.h"
 #include "ctl_listen.h"
+#include "ctl_reply.h"
 #include "ctl_server.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
@@ -92,44 +93,6 @@ static int64_t now_ms(void)
 
 /* ---- answering --------------------------------------------------------------------------- */
 
-/* False: the client takes no more, or is gone. */
-static bool send_reply(int fd, unsigned type, int code, const void *body, size_t length)
-{
-	struct zc_ctl_header header;
-	struct iovec iov[2] = {
-		{ &header, sizeof(header) },
-		{ (void *)(uintptr_t)body, length },
-	};
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
-
-	zu_put_le32(header.magic, ZC_CTL_MAGIC);
-	zu_put_le16(header.version, ZC_CTL_VERSION);
-	zu_put_le16(header.type, (uint16_t)(type | ZC_CTL_REPLY));
-	zu_put_le32(header.length, (uint32_t)length);
-	zu_put_le32(header.status, (uint32_t)code);
-	return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
-}
-
-static bool send_error(int fd, unsigned type, int code, const char *why)
-{
-	char text[256];
-
-	/* The texts are ours: nothing in them needs escaping. */
-	snprintf(text, sizeof(text), "{\"error\":\"%s\"}", why);
-	return send_reply(fd, type, code, text, strlen(text));
-}
-
-static bool send_json(int fd, unsigned type, const cJSON *json)
-{
-	zu_cleanup_free char *text = cJSON_PrintUnformatted(json);
-
-	if (!text)
-		return send_error(fd, type, ENOMEM, "the daemon has no memory left");
-	if (strlen(text) > ZC_CTL_REPLY_MAX)
-		return send_error(fd, type, EMSGSIZE, "the answer is larger than 64 KiB");
-	return send_reply(fd, type, 0, text, strlen(text));
-}
-
 static bool answer(struct ctl_server *s, int fd, unsigned type)
 {
 	cJSON *json = cJSON_CreateObject();
@@ -145,9 +108,9 @@ static bool answer(struct ctl_server *s, int fd, unsigned type)
 		r = !good ? -ENOMEM : s->hooks.info ? s->hooks.info(s->hooks.arg, json) : -ENOSYS;
 	}
 	if (!good || r < 0)
-		alive = send_error(fd, type, good ? -r : ENOMEM, "the daemon cannot tell");
+		alive = ctl_send_error(fd, type, good ? -r : ENOMEM, "the daemon cannot tell");
 	else
-		alive = send_json(fd, type, json);
+		alive = ctl_send_json(fd, type, json);
 	cJSON_Delete(json);
 	return alive;
 }
@@ -159,7 +122,8 @@ static bool begin_call(struct ctl_server *s, unsigned slot, unsigned type, size_
 	struct pending *p = malloc(sizeof(*p));
 
 	if (!p)
-		return send_error(s->fds[slot].fd, type, ENOMEM, "the daemon has no memory left");
+		return ctl_send_error(s->fds[slot].fd, type, ENOMEM,
+				      "the daemon has no memory left");
 	memcpy(p->request, s->request.body, length);
 	p->call = (struct ctl_call){
 		.type = type,
@@ -217,8 +181,8 @@ static bool send_answer(struct ctl_server *s, unsigned slot, const struct pendin
 	touch(c);
 	s->fds[slot].events = POLLIN;
 	if (p->result < 0)
-		return send_error(s->fds[slot].fd, p->call.type, -p->result, p->why);
-	return send_reply(s->fds[slot].fd, p->call.type, 0, p->body, p->size);
+		return ctl_send_error(s->fds[slot].fd, p->call.type, -p->result, p->why);
+	return ctl_send_reply(s->fds[slot].fd, p->call.type, 0, p->body, p->size);
 }
 
 static void hang_up(struct ctl_server *s, unsigned slot)
@@ -256,18 +220,34 @@ static bool take_answers(struct ctl_server *s)
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
+static bool scrub(struct ctl_server *s, int fd, size_t length)
+{
+	cJSON *json = cJSON_CreateObject();
+	int r = json ? s->hooks.scrub(s->hooks.arg, s->request.body, length, json) : -ENOMEM;
+	bool alive;
+
+	if (r < 0)
+		alive = ctl_send_error(fd, ZC_CTL_SCRUB, -r, "the store cannot be read");
+	else
+		alive = ctl_send_json(fd, ZC_CTL_SCRUB, json);
+	cJSON_Delete(json);
+	return alive;
+}
+
 static bool for_friends(struct ctl_server *s, unsigned slot, unsigned type, size_t length)
 {
 	int fd = s->fds[slot].fd;
 
-	if (length != 0) {
-		send_error(fd, type, EBADMSG, "this request takes no arguments");
+	if (length != (type == ZC_CTL_SCRUB ? 16 : 0)) {
+		ctl_send_error(fd, type, EBADMSG, "a request with a wrong length");
 		return false;
 	}
 	if (!s->clients[slot].friend) {
-		send_error(fd, type, EACCES, "only root and the daemon's own user may ask");
+		ctl_send_error(fd, type, EACCES, "only root and the daemon's own user may ask");
 		return false;
 	}
+	if (type == ZC_CTL_SCRUB)
+		return scrub(s, fd, length);
 	return answer(s, fd, type);
 }
 
@@ -285,12 +265,12 @@ static bool serve(struct ctl_server *s, unsigned slot)
 		return false;
 	if ((size_t)n < sizeof(*h) || (size_t)n > sizeof(s->request) ||
 	    zu_get_le32(h->magic) != ZC_CTL_MAGIC) {
-		send_error(fd, 0, EBADMSG, "not a request of the control protocol");
+		ctl_send_error(fd, 0, EBADMSG, "not a request of the control protocol");
 		return false;
 	}
 	type = zu_get_le16(h->type) & ~(unsigned)ZC_CTL_REPLY;
 	if (zu_get_le16(h->version) != ZC_CTL_VERSION) {
-		send_error(
+		ctl_send_error(
 			fd, type, EPROTONOSUPPORT,
 			"this version of the control protocol is not supported (1 only); use the "
 			"zcctl that belongs to the daemon");
@@ -299,15 +279,15 @@ static bool serve(struct ctl_server *s, unsigned slot)
 	n -= (ssize_t)sizeof(*h);
 	if (zu_get_le32(h->length) != (size_t)n || zu_get_le32(h->status) != 0 ||
 	    zu_get_le16(h->type) != type) {
-		send_error(fd, type, EBADMSG, "a request with a wrong length or type");
+		ctl_send_error(fd, type, EBADMSG, "a request with a wrong length or type");
 		return false;
 	}
 	touch(&s->clients[slot]);
-	if (type == ZC_CTL_PING || type == ZC_CTL_INFO)
+	if (type == ZC_CTL_PING || type == ZC_CTL_INFO || (type == ZC_CTL_SCRUB && s->hooks.scrub))
 		return for_friends(s, slot, type, (size_t)n);
 	if (s->hooks.call && type >= ZC_CTL_COMMIT && type <= ZC_CTL_ROLLBACK_END)
 		return begin_call(s, slot, type, (size_t)n);
-	send_error(fd, type, ENOSYS, "this daemon does not know the request");
+	ctl_send_error(fd, type, ENOSYS, "this daemon does not know the request");
 	return false;
 }
 
@@ -342,7 +322,7 @@ static void take_client(struct ctl_server *s)
 		return;
 	c.friend = c.peer.uid == 0 || c.peer.uid == geteuid();
 	if (!c.friend && !has_room(s, c.peer.uid)) {
-		send_error(fd, 0, EBUSY, "too many clients of this user at once");
+		ctl_send_error(fd, 0, EBUSY, "too many clients of this user at once");
 		return;
 	}
 	c.number = ++s->numbers;
@@ -436,7 +416,7 @@ static struct ctl_server *server_new(const char *path, const uint8_t uuid[16],
 	if (!s)
 		return NULL;
 	s->hooks = *hooks;
-	s->listen.fd = s->listen.dir_fd = -1;
+	s->listen = (struct ctl_listen){ .fd = -1, .dir_fd = -1, .everybody = hooks->everybody };
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->last = &s->answers;
 	pthread_mutex_init(&s->lock, NULL);

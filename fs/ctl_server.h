@@ -10,6 +10,7 @@
 #define FS_CTL_SERVER_H
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -27,9 +28,12 @@ struct ctl_call {
 
 struct ctl_hooks {
 	void *arg;
+	bool everybody; /* other users have files of the mount, too */
 	/* Add the facts of the mount to `into`; a negative errno refuses the request. Must not block.
 	 * Numbers above 2^53 go in by cJSON_AddRawToObject(). NULL: ENOSYS. */
 	int (*info)(void *arg, cJSON *into);
+	/* SCRUB: one step, as the protocol says it; may take 0.2 s. NULL: ENOSYS. */
+	int (*scrub)(void *arg, const uint8_t *body, size_t length, cJSON *into);
 	/* A request of another type. Must not block; whoever does the work, then or later, in any
 	 * thread, calls ctl_call_answer() once. NULL: such requests are unknown. */
 	void (*call)(void *arg, struct ctl_call *call);

@@ -213,7 +213,7 @@ int deliver_main(const char *connection);
 
 /* ---- ioctl.c ---------------------------------------------------------------------------- */
 
-/* Where tickets are shown; lives as long as requests are served. */
+/* Where tickets are shown. Once. */
 void ioctl_set_address(const char *path);
 int64_t fs_now_ms(void);
 

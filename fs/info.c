@@ -54,6 +54,7 @@ static bool add_store(cJSON *json, const struct store_info *s)
 	good = good && cJSON_AddBoolToObject(json, "direct_io", s->direct);
 	good = good && cJSON_AddBoolToObject(json, "host_fallocate", s->can_allocate);
 	good = good && cJSON_AddBoolToObject(json, "host_punch", s->can_punch);
+	cJSON_AddBoolToObject(json, "checksums", s->checksum);
 	if (s->failed)
 		good = good && cJSON_AddStringToObject(json, "failure", s->failure) &&
 		       add_u64(json, "failed_at", (uint64_t)s->failed_at.tv_sec);
@@ -93,8 +94,10 @@ static int info(void *arg, cJSON *into)
 
 void info_start(struct ctl_server **ret_server)
 {
-	static const struct ctl_hooks hooks = {
+	const struct ctl_hooks hooks = {
+		.everybody = fs.opt.fuse && strstr(fs.opt.fuse, "allow_other"),
 		.info = info,
+		.scrub = scrub_step,
 		.call = ctl_calls_take,
 		.gone = rollback_gone,
 	};

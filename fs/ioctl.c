@@ -10,8 +10,9 @@
 #include "tickets.h"
 #include "util/cleanup.h"
 
-/* Set once, by the main thread, while requests are served already. */
-static const char *_Atomic address;
+/* Set once, by the main thread, while requests are served already: `known` is stored after it. */
+static char address[sizeof(((struct zc_ticket *)0)->socket)];
+static _Atomic bool known;
 
 int64_t fs_now_ms(void)
 {
@@ -23,7 +24,8 @@ int64_t fs_now_ms(void)
 
 void ioctl_set_address(const char *path)
 {
-	atomic_store(&address, path);
+	snprintf(address, sizeof(address), "%s", path);
+	atomic_store(&known, true);
 }
 
 /* A request names the thread; a socket's peer is the process. The thread waits for the answer, so
@@ -48,7 +50,6 @@ void ll_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fu
 	      unsigned flags, const void *in, size_t in_size, size_t out_size)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	const char *path = atomic_load(&address);
 	struct ticket t = { .ino = ino, .uid = ctx->uid };
 	struct zc_ticket out = { 0 };
 	int r = 0;
@@ -59,7 +60,7 @@ void ll_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fu
 		r = -EISDIR;
 	else if (fs.opt.read_only)
 		r = -EROFS;
-	else if (!path)
+	else if (!atomic_load(&known))
 		r = -ENXIO;
 	else if (out_size < sizeof(out))
 		r = -EINVAL;
@@ -72,7 +73,7 @@ void ll_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fu
 		reply_result(req, r);
 		return;
 	}
-	snprintf(out.socket, sizeof(out.socket), "%s", path);
+	memcpy(out.socket, address, sizeof(out.socket));
 	out.writable = t.writable;
 	fuse_reply_ioctl(req, 0, &out, sizeof(out));
 }

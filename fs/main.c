@@ -243,8 +243,6 @@ static int end(struct ctl_server *server)
 {
 	int r;
 
-	/* (Workers may look at the address until they have ended: it is the server's.) */
-	ioctl_set_address(NULL);
 	ctl_server_stop(server);
 	rollback_stop();
 	workers_stop();

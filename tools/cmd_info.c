@@ -88,6 +88,7 @@ static cJSON *offline_json(const char *path, const struct store_info *info)
 	json_u64(json, "ro_compat", info->ro_compat);
 	json_u64(json, "compat", info->compat);
 	json_u64(json, "commit", info->commit);
+	cJSON_AddBoolToObject(json, "checksums", info->checksum);
 	json_u64(json, "inodes", info->inodes);
 	json_u64(json, "page_file_bytes", info->pages * 4096);
 	json_u64(json, "used_bytes", (info->pages - info->free_pages) * 4096);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -124,16 +125,19 @@ struct reply {
 };
 
 /* Send one request and take its reply: the length of the body. */
-static ssize_t exchange(int fd, unsigned type, struct reply *reply)
+static ssize_t exchange(int fd, unsigned type, const void *body, size_t length, struct reply *reply)
 {
 	struct zc_ctl_header request = { 0 };
+	struct iovec iov[] = { { &request, sizeof(request) }, { (void *)(uintptr_t)body, length } };
+	const struct msghdr message = { .msg_iov = iov, .msg_iovlen = 2 };
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
 	ssize_t n;
 
 	zu_put_le32(request.magic, ZC_CTL_MAGIC);
 	zu_put_le16(request.version, ZC_CTL_VERSION);
 	zu_put_le16(request.type, (uint16_t)type);
-	if (send(fd, &request, sizeof(request), MSG_NOSIGNAL) < 0 && errno != EPIPE)
+	zu_put_le32(request.length, (uint32_t)length);
+	if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0 && errno != EPIPE)
 		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	n = poll(&wait, 1, ZC_CTL_TIMEOUT * 1000);
 	if (n <= 0)
@@ -188,15 +192,15 @@ static bool is_meant(const cJSON *json, const char *path)
 	return !strcmp(id, want);
 }
 
-static int ask_connected(int fd, unsigned type, const char *address, cJSON **ret_json,
-			 struct zu_err *err)
+static int ask_connected(int fd, unsigned type, const void *body, size_t length,
+			 const char *address, cJSON **ret_json, struct zu_err *err)
 {
 	zu_cleanup_free struct reply *reply = malloc(sizeof(*reply));
 	ssize_t n;
 
 	if (!reply)
 		return zu_err_set(err, ENOMEM, "control socket: no memory left");
-	n = exchange(fd, type, reply);
+	n = exchange(fd, type, body, length, reply);
 	if (n == -ETIMEDOUT)
 		return zu_err_set(err, ETIMEDOUT,
 				  "control socket %s: the daemon does not answer within %d s",
@@ -212,7 +216,20 @@ static int ask_at(const struct sockaddr_un *address, uid_t uid, unsigned type, c
 {
 	zu_cleanup_close int fd = try_connect(address, uid, err);
 
-	return fd < 0 ? fd : ask_connected(fd, type, address->sun_path, ret_json, err);
+	return fd < 0 ? fd : ask_connected(fd, type, NULL, 0, address->sun_path, ret_json, err);
+}
+
+int ctl_ask_at(const char *socket, uid_t uid, unsigned type, const void *body, size_t length,
+	       cJSON **ret_json, struct zu_err *err)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	zu_cleanup_close int fd = -1;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket);
+	fd = try_connect(&address, uid, err);
+	if (fd == -ENOENT)
+		return zu_err_set(err, ENOENT, "control socket %s: the daemon is gone", socket);
+	return fd < 0 ? fd : ask_connected(fd, type, body, length, socket, ret_json, err);
 }
 
 int ctl_ask(const char *path, uid_t uid, unsigned type, char *ret_socket, cJSON **ret_json,

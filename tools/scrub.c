@@ -4,12 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "abi/zc_ctl.h"
+#include "ctl_client.h"
+#include "mounts.h"
 #include "scrub.h"
+#include "util/bytes.h"
+#include "util/cleanup.h"
 #include "zcctl.h"
 
 struct scrubber {
-	struct store *store;
+	struct store *store; /* NULL: through the daemon at `socket` */
+	char socket[108];
+	uid_t uid;
 	uint64_t next_ino, next_chunk;
 	bool done;
 };
@@ -41,28 +49,75 @@ static bool in_time(void *arg, uint64_t done)
 	       STEP_MS;
 }
 
+/* The daemon of a mounted store, 1; else 0: `ret_path` is the store itself. */
+static int find_daemon(struct scrubber *s, const char *what, char **ret_path, struct zu_err *err)
+{
+	zu_cleanup(mount_clear) struct mount mount = { 0 };
+	cJSON *json = NULL;
+	int r = mount_find(what, &mount);
+
+	s->uid = geteuid();
+	if (r == 1 && !strcmp(mount.type, MOUNT_TYPE)) {
+		s->uid = mount.uid;
+		*ret_path = mount.source[0] == '/' ? strdup(mount.source)
+						   : ctl_find_store(mount.point, mount.uid);
+	}
+	if (!*ret_path)
+		*ret_path = strdup(what);
+	if (!*ret_path)
+		return zu_err_set(err, ENOMEM, "no memory left");
+	r = ctl_ask(*ret_path, s->uid, ZC_CTL_INFO, s->socket, &json, err);
+	cJSON_Delete(json);
+	return r == 0 ? 1 : 0;
+}
+
 int scrub_open(const char *what, struct scrubber **ret_scrubber, struct zu_err *err)
 {
 	static const struct store_options options = { .read_only = true };
-	struct scrubber *s = calloc(1, sizeof(*s));
+	zu_cleanup_free struct scrubber *s = calloc(1, sizeof(*s));
+	zu_cleanup_free char *path = NULL;
 	int r;
 
 	*ret_scrubber = NULL;
 	if (!s)
 		return zu_err_set(err, ENOMEM, "no memory left");
-	guard_reader();
-	r = store_open(what, &options, &s->store, err);
-	if (r < 0) {
-		free(s);
-		return r;
+	r = find_daemon(s, what, &path, err);
+	if (r == 0) {
+		guard_reader();
+		r = store_open(path, &options, &s->store, err);
 	}
-	*ret_scrubber = s;
+	if (r < 0)
+		return r;
+	*ret_scrubber = TAKE_PTR(s);
 	return 0;
+}
+
+static uint64_t number(const cJSON *json, const char *name)
+{
+	const cJSON *item = cJSON_GetObjectItem(json, name);
+
+	return cJSON_IsNumber(item) ? (uint64_t)item->valuedouble : 0;
+}
+
+static int daemon_step(struct scrubber *s, cJSON **ret_step, struct zu_err *err)
+{
+	uint8_t body[16];
+	int r;
+
+	zu_put_le64(body, s->next_ino);
+	zu_put_le64(body + 8, s->next_chunk);
+	r = ctl_ask_at(s->socket, s->uid, ZC_CTL_SCRUB, body, sizeof(body), ret_step, err);
+	if (r < 0)
+		return r;
+	s->next_ino = number(*ret_step, "next_ino");
+	s->next_chunk = number(*ret_step, "next_chunk");
+	s->done = !s->next_ino;
+	return 1;
 }
 
 int scrub_step(struct scrubber *s, cJSON **ret_step, struct zu_err *err)
 {
-	struct step step = { .findings = cJSON_CreateArray() };
+	struct step step = { 0 };
 	const struct store_scrub_options options = {
 		.finding = on_finding,
 		.progress = in_time,
@@ -74,10 +129,11 @@ int scrub_step(struct scrubber *s, cJSON **ret_step, struct zu_err *err)
 	cJSON *json;
 	int r;
 
-	if (s->done) {
-		cJSON_Delete(step.findings);
+	if (s->done)
 		return 0;
-	}
+	if (!s->store)
+		return daemon_step(s, ret_step, err);
+	step.findings = cJSON_CreateArray();
 	clock_gettime(CLOCK_MONOTONIC, &step.start);
 	r = store_scrub(s->store, &options, &result);
 	if (r < 0) {

@@ -5,9 +5,10 @@
  * A daemon listens on a SOCK_SEQPACKET socket of the Unix domain, named after its store:
  *
  *	root:		/run/zcfs/UUID.sock
- *	other users:	$XDG_RUNTIME_DIR/zcfs/UUID.sock, else /tmp/zcfs-UID/UUID.sock
+ *	other users:	$XDG_RUNTIME_DIR/zcfs/UUID.sock, else, and with -o allow_other,
+ *			/tmp/zcfs-UID/UUID.sock
  *
- * in a directory that belongs to the daemon's user and that nobody else may write to. PING and INFO are
+ * in a directory that belongs to the daemon's user and that nobody else may write to. PING, INFO and SCRUB are
  * for that user and root (SO_PEERCRED), the others for everybody who has the tickets they need
  * (zc_ioctl.h, which also names the socket's path). A client talks to a daemon of root's, of its own
  * user, or of the user who mounted. One request is one packet, and so is its reply; replies come in
@@ -26,11 +27,19 @@
  * A request's body has at most ZC_CTL_REQUEST_MAX bytes, a reply's at most ZC_CTL_REPLY_MAX. After a
  * failure a reply's body is JSON text, not terminated: an object with the member "error", one line for
  * people. What is no request is answered with EBADMSG (EPROTONOSUPPORT: another version; ENOSYS:
- * unknown type), and the connection is closed. EACCES: PING and INFO are not for this user.
+ * unknown type), and the connection is closed. EACCES: PING, INFO and SCRUB are not for this user. Whom
+ * the daemon has no place for gets a reply of type 0, EBUSY, before it asks anything.
  *
  *	PING	no body. Reply: JSON {"pid": 1, "version": "0.1.0"}
  *	INFO	no body. Reply: the same, "uuid", "store" (path), "store_id" ("device:inode" of the
  *		store's directory, to tell copies of a store from each other), and the facts of the mount
+ *
+ *	SCRUB	verifies the pages of the last commit, from a place on, for a moment (0.2 s)
+ *		byte  0  8	inode number where to begin, 0 at the start
+ *		byte  8  8	chunk (MiB) of it
+ *		Reply: JSON: "pages" (verified), "total", "damaged_pages", "damaged_files", "findings"
+ *		(lines, at most 200), "checksums", and "next_ino", "next_chunk": where to go on, both 0 at
+ *		the end.
  *
  *	COMMIT	commits the data of `n` files, all or none, as fsync does each of them
  *		byte  0  4	n, 1 to ZC_CTL_COMMIT_MAX
@@ -91,7 +100,8 @@ enum zc_ctl_type {
 	ZC_CTL_COMMIT = 3,
 	ZC_CTL_ROLLBACK_BEGIN = 4,
 	ZC_CTL_ROLLBACK_END = 5,
-	/* Kept for: 6 stats, 7 ticket. */
+	ZC_CTL_SCRUB = 6,
+	/* Kept for: 7 stats. */
 	ZC_CTL_REPLY = 0x8000,
 };
 

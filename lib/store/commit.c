@@ -512,6 +512,9 @@ int store_rollback(struct store *s, uint64_t ino, struct store_attr *ret_attr)
 	if (!S_ISREG(i->mode))
 		return -EINVAL;
 	i->refs++;
+	/* A name that carries its data (A3) is a capture, too: both go first. */
+	if (i->capture)
+		commit_wait_locked(s, 0);
 	while (i->cap && !s->failed)
 		pthread_cond_wait(&s->finished, &s->lock);
 	r = store_may_write(s);

@@ -14,6 +14,8 @@ _zcctl() {
 	create) options+=' --size --mode' ;;
 	mount) options+=' -o -f -d' ;;
 	umount) options+=' --timeout --lazy --force --quiet' ;;
+	commit | rollback) options+=' --timeout --json' ;;
+	policy) options+=' --timeout --json --recursive' ;;
 	ls) options+=' --json --recursive' ;;
 	info | stat | check | probe) options+=' --json' ;;
 	esac
@@ -21,12 +23,18 @@ _zcctl() {
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
 	elif [[ $prev == -o ]]; then
 		mapfile -t COMPREPLY < <(compgen -W 'ro commit= lock_wait= allow_other
-			default_permissions cache=writeback cache=none workers=' -- "$cur")
+			default_permissions cache=writeback cache=none policy=auto
+			policy=explicit workers=' -- "$cur")
 		compopt -o nospace
 	elif [[ ${COMP_WORDS[1]} == umount ]]; then
 		# Only mounts of zcfs; nothing here looks at a mount, which may hang.
 		mapfile -t COMPREPLY < <(awk -v cur="$cur" \
 			'/ - fuse\.zcfs / && index($5, cur) == 1 { print $5 }' /proc/self/mountinfo)
+	elif [[ ${COMP_WORDS[1]} == policy ]] && ((COMP_CWORD > 2)); then
+		mapfile -t COMPREPLY < <(compgen -W 'explicit auto' -- "$cur")
+	elif [[ ${COMP_WORDS[1]} == @(commit|rollback|policy) ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		compopt -o filenames
 	else
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		compopt -o filenames

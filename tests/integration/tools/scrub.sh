@@ -44,6 +44,10 @@ for options in '' cache=none; do
 	cmp "$M/dir/good" "$T/good" || fail 'a sound file'
 	! cat "$M/dir/bad file" >/dev/null 2>"$T/err" || fail 'a damaged page was read'
 	grep -qi 'input/output error' "$T/err" || fail "the error: $(<"$T/err")"
+	status=0
+	out=$("$ZCCTL" scrub "$M") || status=$?
+	equal 'exit status of scrub, mounted' "$status" 1
+	[[ $out == *"/dir/bad file: inode "*"$M: damaged: 1 of "*" pages"* ]] || fail "text: $out"
 	zc_umount "$M"
 done
 ok 'reads of the damaged page give EIO'

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* ctl_reply.h - packets to a client of the control socket. None waits; false: the client takes no
+ * more, or is gone. */
+#ifndef FS_CTL_REPLY_H
+#define FS_CTL_REPLY_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+bool ctl_send_reply(int fd, unsigned type, int code, const void *body, size_t length);
+/* `why` needs no escaping in JSON. */
+bool ctl_send_error(int fd, unsigned type, int code, const char *why);
+bool ctl_send_json(int fd, unsigned type, const cJSON *json);
+
+#endif
