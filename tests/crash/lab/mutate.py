@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""mutate.py SOURCE-ROOT MUTANT OUT: a file of the engine with a fault in it, on purpose.
+
+Prints the name of the file that was changed. Fails if the line to change is not there exactly once:
+then the engine has changed, and so must this.
+"""
+
+import sys
+from pathlib import Path
+
+MUTANTS = {
+    # The data are not on the disk before the metadata that name them.
+    "no-data-sync": (
+        "pagefile.c",
+        "return fdatasync(s->direct_fd) < 0 ? -errno : 0;",
+        "return 0;",
+    ),
+    # A page that is replaced is used again while the last commit still names it.
+    "reused-early": (
+        "chunk.c",
+        "if (run->flags & RUN_FRESH)",
+        "if (!(run->flags & RUN_SHARED))",
+    ),
+    # A commit of several pages leaves the first one out.
+    "page-left-out": (
+        "buffer.c",
+        "qsort(list, n, sizeof(*list), by_page);",
+        "qsort(list, n, sizeof(*list), by_page);\n\tif (n > 1) {\n\t\tlist++;\n\t\tn--;\n\t}",
+    ),
+    # The metadata are not synced.
+    "no-metadata-sync": (
+        "kv.c",
+        "unsigned flags = MDB_NOTLS",
+        "unsigned flags = MDB_NOSYNC | MDB_NOTLS",
+    ),
+    # The page file grows, and nobody syncs its length.
+    "no-length-sync": (
+        "pagefile.c",
+        "atomic_store(&s->page_dirty, true);\n\t\t\talloc_look_at_host(s);",
+        "alloc_look_at_host(s);",
+    ),
+    # A size goes with the names, without the pages under it.
+    "size-alone": (
+        "commit.c",
+        "if (!S_ISREG(i->mode))\n\t\ti->kept = i->now;",
+        "i->kept = i->now;",
+    ),
+    # The periodic commit takes the data of `explicit` files, too.
+    "explicit-taken": (
+        "commit.c",
+        "if ((flags & STORE_COMMIT_EVERYTHING) || !(i->flags & ZCF_INODE_EXPLICIT))",
+        "if (flags)",
+    ),
+    # A file that replaces another one comes without its data.
+    "rename-without-data": (
+        "rename.c",
+        "if (capture && S_ISREG(i->mode))",
+        "if (0)",
+    ),
+}
+
+
+def main() -> int:
+    if len(sys.argv) == 2 and sys.argv[1] == "--list":
+        print("\n".join(MUTANTS))
+        return 0
+    root, name, out = sys.argv[1:]
+    file, old, new = MUTANTS[name]
+    text = (Path(root) / "lib/store" / file).read_text()
+    if text.count(old) != 1:
+        print(f"{file}: {text.count(old)} times (once expected): {old}", file=sys.stderr)
+        return 1
+    Path(out).write_text(text.replace(old, new))
+    print(file)
+    return 0
+
+
+sys.exit(main())
