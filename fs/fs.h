@@ -133,6 +133,7 @@ int wire_clone(void);
 bool wire_received(unsigned channel, struct fuse_in_header *in, size_t size);
 /* Set once INIT was answered. */
 int wire_ready_fd(void);
+bool wire_refused(void); /* then: libfuse did not like the kernel's first request */
 
 int wire_reply(uint64_t unique, int error, struct iovec *iov, int count);
 int wire_reply_error(uint64_t unique, int error);

@@ -21,6 +21,7 @@
 #include "ctl_server.h"
 #include "fs.h"
 #include "util/cleanup.h"
+#include "util/fdio.h"
 
 enum { LAZY_MS = 2000 };
 
@@ -130,6 +131,12 @@ static int wait_until_ready(struct zu_err *err)
 
 		if (poll(fds, 3, -1) < 0)
 			continue;
+		if (fds[0].revents && wire_refused())
+			return zu_err_set(
+				err, EPROTO,
+				"%s: libfuse and the kernel do not agree; leave options out "
+				"that are for FUSE",
+				fs.opt.mnt);
 		if (fds[0].revents)
 			return 0;
 		if (fds[1].revents)
@@ -305,6 +312,7 @@ int main(int argc, char **argv)
 {
 	int status;
 
+	zu_fill_stdio();
 	if (argc == 3 && !strcmp(argv[1], "--deliver"))
 		return deliver_main(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "--unmount"))

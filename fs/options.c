@@ -12,10 +12,10 @@
 
 /* What libfuse and the kernel take; those that end in "=" have a value. */
 static const char *const passed[] = {
-	"allow_other", "allow_root",  "auto_unmount", "dev",	 "nodev",     "suid",
-	"nosuid",      "exec",	      "noexec",	      "atime",	 "noatime",   "diratime",
-	"nodiratime",  "sync",	      "async",	      "dirsync", "max_read=", "context=",
-	"fscontext=",  "defcontext=", "rootcontext=",
+	"allow_other", "allow_root", "auto_unmount", "dev",	    "nodev",
+	"suid",	       "nosuid",     "exec",	     "noexec",	    "atime",
+	"noatime",     "diratime",   "nodiratime",   "sync",	    "async",
+	"dirsync",     "context=",   "fscontext=",   "defcontext=", "rootcontext=",
 };
 
 /* Words of fstab, what is always so, and what FUSE has no use for. */
@@ -41,6 +41,7 @@ static const char *const ignored[] = {
 	"silent",
 	"loud",
 	"subtype=",
+	"max_read=", /* a read has at most 1 MiB */
 	"comment=",
 	"x-",
 	"X-",

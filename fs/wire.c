@@ -28,6 +28,7 @@ enum { TAG_SHIFT = 48, TAG_MASK = 0x7fff };
 /* Constant while there are workers. */
 static int fds[FS_MAX_WORKERS + 1] = { [0 ... FS_MAX_WORKERS] = -1 };
 static int ready_fd = -1;
+static bool refused; /* written before ready_fd */
 
 static uint64_t init_unique; /* 0: INIT was answered */
 static struct fuse_init_out init_out;
@@ -102,6 +103,10 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *user)
 		eventfd_write(ready_fd, 1);
 	} else {
 		r = send_answer(iov, count);
+		if (init_unique && out->unique == init_unique) { /* libfuse refuses */
+			refused = true;
+			eventfd_write(ready_fd, 1);
+		}
 	}
 	errno = -r;
 	return r < 0 ? -1 : total;
@@ -158,6 +163,11 @@ bool wire_received(unsigned channel, struct fuse_in_header *in, size_t size)
 int wire_fd(unsigned channel)
 {
 	return fds[channel];
+}
+
+bool wire_refused(void)
+{
+	return refused;
 }
 
 int wire_ready_fd(void)

@@ -13,6 +13,7 @@
 
 #include "umount.h"
 #include "util/cleanup.h"
+#include "util/fdio.h"
 
 /* umount -N: go where the mount is. */
 static int enter(const char *name)
@@ -30,6 +31,7 @@ int main(int argc, char **argv)
 	struct umount_options options = { .program = "umount.fuse.zcfs", .seconds = 300 };
 	int c;
 
+	zu_fill_stdio();
 	/* What libmount may give; -n -v -r -t mean nothing here. */
 	while ((c = getopt(argc, argv, "nlfvrN:t:o:")) != -1)
 		switch (c) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "zcctl.h"
+#include "util/fdio.h"
 
 static const struct verb {
 	const char *name;
@@ -80,6 +81,7 @@ int main(int argc, char **argv)
 	const char *name = NULL;
 	int index = 1;
 
+	zu_fill_stdio();
 	argp_err_exit_status = EXIT_CANNOT;
 	/* A reader that leaves is an error of writing, not a death without a word. */
 	signal(SIGPIPE, SIG_IGN);

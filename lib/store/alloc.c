@@ -377,8 +377,9 @@ void alloc_freed(struct store *s, uint64_t page, uint64_t count)
 	while (page < end) {
 		uint64_t stop = pin_next(s, page, end);
 
+		/* (A clone that is gone may have left a buffer.) */
 		if (stop > page)
-			alloc_release(s, page, stop - page);
+			buffer_release(s, page, stop - page);
 		page = stop + 1;
 	}
 }

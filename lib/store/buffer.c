@@ -78,6 +78,25 @@ bool buffer_drop(struct store *s, uint64_t page)
 	return true;
 }
 
+void buffer_release(struct store *s, uint64_t page, uint64_t count)
+{
+	uint64_t end = page + count;
+
+	while (page < end) {
+		struct buffer *b = buffer_from(s, page, end);
+		uint64_t stop = b ? b->page : end;
+
+		if (stop > page)
+			alloc_release(s, page, stop - page);
+		page = stop;
+		if (b) {
+			if (buffer_drop(s, page))
+				alloc_release(s, page, 1);
+			page++;
+		}
+	}
+}
+
 void buffer_forget(struct store *s, uint64_t page, uint64_t count)
 {
 	struct buffer *b = buffer_from(s, page, page + count), *next;
@@ -194,7 +213,6 @@ int buffer_write(struct store *s, struct buffer **list, size_t n)
 
 	if (!n)
 		return 0;
-	atomic_store(&s->page_dirty, true);
 	qsort(list, n, sizeof(*list), by_page);
 	fd = choose_fd(s, list, n);
 	for (size_t i = 0; i < n && r == 0;) {
@@ -203,6 +221,8 @@ int buffer_write(struct store *s, struct buffer **list, size_t n)
 		r = write_run(fd, list + i, len);
 		i += len;
 	}
+	/* After the write: a sync that ran meanwhile did not cover it. */
+	atomic_store(&s->page_dirty, true);
 	__atomic_add_fetch(&s->write_buffer_bytes, n * PAGE, __ATOMIC_RELAXED);
 	return r;
 }

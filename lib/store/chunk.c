@@ -35,26 +35,6 @@ void chunk_free(struct chunk *c)
 	free(c);
 }
 
-/* A page is given up by the only pending chunk that names it. */
-static void release_fresh(struct store *s, uint64_t page, uint64_t count)
-{
-	uint64_t end = page + count;
-
-	while (page < end) {
-		struct buffer *b = buffer_from(s, page, end);
-		uint64_t stop = b ? b->page : end;
-
-		if (stop > page)
-			alloc_release(s, page, stop - page);
-		page = stop;
-		if (b) {
-			if (buffer_drop(s, page))
-				alloc_release(s, page, 1);
-			page++;
-		}
-	}
-}
-
 /* A clone may still show what is in the buffers of its pages. */
 static void forget_unpinned(struct store *s, uint64_t page, uint64_t count)
 {
@@ -72,7 +52,7 @@ static void forget_unpinned(struct store *s, uint64_t page, uint64_t count)
 static void dispose(struct store *s, const struct run *run)
 {
 	if (run->flags & RUN_FRESH)
-		release_fresh(s, run->page, run->count);
+		buffer_release(s, run->page, run->count);
 	else if (run->flags & RUN_SHARED)
 		pin_drop(s, run->page, run->count);
 	else if (s->nbuffers) /* an unwritten page that was written in its place */
@@ -158,7 +138,8 @@ int chunk_set(struct store *s, struct inode *i, struct chunk *c, unsigned first,
 		/* Written in its place: the same page, no longer unwritten. */
 		bool same = flags != RUN_HOLE && gone[k].page == page + (gone[k].first - first);
 
-		if (!same)
+		/* (A page that was shared into this place already has two pins for it now.) */
+		if (!same || (gone[k].flags & RUN_SHARED))
 			dispose(s, &gone[k]);
 		i->now.pages -= gone[k].count;
 	}

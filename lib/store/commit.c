@@ -279,9 +279,12 @@ static void commit_once(struct store *s, unsigned flags)
 
 	r = s->failed ? -EIO : freeze(s, &c, flags);
 	if (s->failed) {
-		c.requests = s->queue;
-		s->queue = NULL;
-		s->queue_tail = &s->queue;
+		r = -EIO;
+		if (!c.requests) { /* else it failed while freeze() waited, and they are taken */
+			c.requests = s->queue;
+			s->queue = NULL;
+			s->queue_tail = &s->queue;
+		}
 	} else if (r == 0 && !c.count && !c.layer->count) {
 		s->frozen = NULL;
 		done = true;

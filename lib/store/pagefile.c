@@ -186,15 +186,22 @@ int pagefile_write(struct store *s, uint64_t page, uint64_t count, const void *b
 {
 	uint64_t pos = page * PAGE, length = count * PAGE;
 	ssize_t n;
+	int r;
 
+	if (!buf) {
+		r = write_spliced(s, pos, length, pipe_fd);
+	} else {
+		__atomic_add_fetch(&s->write_copy_bytes, length, __ATOMIC_RELAXED);
+		if (s->direct && ((uintptr_t)buf & 511)) {
+			r = write_bounced(s, pos, length, buf, -1);
+		} else {
+			n = zu_pwrite_full(s->direct_fd, buf, (size_t)length, (off_t)pos);
+			r = n < 0 ? (int)n : 0;
+		}
+	}
+	/* After the write: a sync that ran meanwhile did not cover it. */
 	atomic_store(&s->page_dirty, true);
-	if (!buf)
-		return write_spliced(s, pos, length, pipe_fd);
-	__atomic_add_fetch(&s->write_copy_bytes, length, __ATOMIC_RELAXED);
-	if (s->direct && ((uintptr_t)buf & 511))
-		return write_bounced(s, pos, length, buf, -1);
-	n = zu_pwrite_full(s->direct_fd, buf, (size_t)length, (off_t)pos);
-	return n < 0 ? (int)n : 0;
+	return r;
 }
 
 int pagefile_sync(struct store *s)

@@ -406,6 +406,8 @@ struct buffer *buffer_add(struct store *s, uint64_t page);
 /* Forget the buffer of a page that is given up: false if it is being written just now, and its
  * writer gives the page back. */
 bool buffer_drop(struct store *s, uint64_t page);
+/* Give pages up that nobody names any more, with their buffers. */
+void buffer_release(struct store *s, uint64_t page, uint64_t count);
 /* Forget the buffers of pages that stay what they are. */
 void buffer_forget(struct store *s, uint64_t page, uint64_t count);
 int buffer_collect(struct store *s, uint64_t page, uint64_t count, struct buffer ***list, size_t *n,

@@ -90,13 +90,6 @@ void xattr_drop_all(struct store *s, struct inode *i)
 /* Walk all names, merged: calls `fn` with each that is there. */
 typedef int name_fn(void *arg, const char *name, size_t namelen);
 
-static int name_compare(const char *a, size_t alen, const char *b, size_t blen)
-{
-	int r = memcmp(a, b, MIN(alen, blen));
-
-	return r ? r : (alen > blen) - (alen < blen);
-}
-
 static int disk_name(struct store *s, uint64_t ino, int r, const struct kv_val *k,
 		     const char **ret_name, size_t *ret_len)
 {
@@ -114,45 +107,43 @@ static int disk_name(struct store *s, uint64_t ino, int r, const struct kv_val *
 	return 0;
 }
 
+/* The names of an overlay, without those that `upper` hides. */
+static int walk_layer(struct layer *l, struct layer *upper, uint64_t ino, name_fn *fn, void *arg)
+{
+	int r = 0;
+
+	for (struct xent *x = layer_xent_from(l, ino); x && r == 0; x = layer_xent_next(l, x))
+		if (x->namelen && !x->gone && !layer_xent(upper, ino, x->name, x->namelen))
+			r = fn(arg, x->name, x->namelen);
+	return r;
+}
+
+/* Their order is not the same in overlays and LMDB (a key ends in its epoch), so each is asked
+ * whether it has the name. */
 static int walk_names(struct store *s, const struct inode *i, name_fn *fn, void *arg)
 {
-	struct xent *a = layer_xent_from(s->active, i->ino);
-	struct xent *f = layer_xent_from(s->frozen, i->ino);
 	struct kv_cursor *cursor;
 	struct kv_val k, v;
-	const char *d = NULL;
-	size_t dlen = 0;
+	const char *name = NULL;
+	size_t len = 0;
 	uint8_t key[KEY_MAX];
 	int r = kv_cursor_open(s->rtxn, ZCF_DB_XATTR, &cursor);
 
 	if (r < 0)
 		return r;
-	r = disk_name(s, i->ino, kv_seek(cursor, key, key_xattr(key, i->ino, "", 0) - 8, &k, &v),
-		      &k, &d, &dlen);
-	while (r == 0 && (a || f || d)) {
-		const char *name = d;
-		size_t len = dlen;
-		struct xent *x = NULL;
-
-		if (f && (!name || name_compare(f->name, f->namelen, name, len) <= 0))
-			x = f, name = f->name, len = f->namelen;
-		if (a && (!name || name_compare(a->name, a->namelen, name, len) <= 0))
-			x = a, name = a->name, len = a->namelen;
-		if (len && !(x && x->gone))
+	r = walk_layer(s->active, NULL, i->ino, fn, arg);
+	if (r == 0)
+		r = walk_layer(s->frozen, s->active, i->ino, fn, arg);
+	if (r == 0)
+		r = disk_name(s, i->ino,
+			      kv_seek(cursor, key, key_xattr(key, i->ino, "", 0) - 8, &k, &v), &k,
+			      &name, &len);
+	while (r == 0 && name) {
+		if (len && !layer_xent(s->active, i->ino, name, len) &&
+		    !layer_xent(s->frozen, i->ino, name, len))
 			r = fn(arg, name, len);
-		if (r < 0)
-			break;
-		/* Step over it everywhere; `name` itself must last until the end. */
-		bool on_disk = d && name_compare(d, dlen, name, len) == 0;
-		bool in_frozen = f && name_compare(f->name, f->namelen, name, len) == 0;
-		bool in_active = a && name_compare(a->name, a->namelen, name, len) == 0;
-
-		if (in_active)
-			a = layer_xent_next(s->active, a);
-		if (in_frozen)
-			f = layer_xent_next(s->frozen, f);
-		if (on_disk)
-			r = disk_name(s, i->ino, kv_next(cursor, &k, &v), &k, &d, &dlen);
+		if (r == 0)
+			r = disk_name(s, i->ino, kv_next(cursor, &k, &v), &k, &name, &len);
 	}
 	kv_cursor_close(cursor);
 	return r;

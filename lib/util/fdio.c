@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fdio.c - see fdio.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "util/fdio.h"
@@ -72,4 +73,11 @@ ssize_t zu_pwrite_full(int fd, const void *buffer, size_t size, off_t offset)
 		done += (size_t)n;
 	}
 	return (ssize_t)done;
+}
+
+void zu_fill_stdio(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) < 0)
+			return;
 }

@@ -22,4 +22,10 @@ ssize_t zu_pread_full(int fd, void *buffer, size_t size, off_t offset);
 ssize_t zu_write_full(int fd, const void *buffer, size_t size);
 ssize_t zu_pwrite_full(int fd, const void *buffer, size_t size, off_t offset);
 
+/*
+ * Open /dev/null where standard input, output or error is closed, so that no file that is opened
+ * later takes such a number. First thing in main().
+ */
+void zu_fill_stdio(void);
+
 #endif
