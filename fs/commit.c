@@ -72,6 +72,9 @@ void ll_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 		return;
 	}
 	*f = (struct syncing){ .req = req, .ino = ino };
+	/* The kernel asks only after it has told the errors of write-backs. */
+	if (handles_any(ino))
+		handles_note_lost(ino, 0);
 	store_commit_start(fs.store, inos, 1, 0, file_committed, f);
 }
 

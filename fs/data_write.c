@@ -81,6 +81,8 @@ void native_write(const struct request *r)
 	}
 	if (n < 0) {
 		handles_note_error(r->in->nodeid, (int)n);
+		if (r->size >= sizeof(*in) && in->write_flags & FUSE_WRITE_CACHE)
+			handles_note_lost(r->in->nodeid, (int)n);
 		wire_reply_error(r->in->unique, (int)n);
 		return;
 	}

@@ -17,6 +17,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -102,13 +103,22 @@ static void *send_notifications(void *arg)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n != sizeof(m))
-			break;
+			return NULL; /* the main thread sees the end, too */
 		atomic_fetch_add(&busy, 1);
 		m.result = notify(m.ino);
 		send(SOCKET, &m, sizeof(m), MSG_NOSIGNAL);
 		atomic_fetch_sub(&busy, 1);
 		end_if_idle();
 	}
+}
+
+/* The main thread never notifies: all senders may be in the kernel when the daemon dies. */
+static void __attribute__((noreturn)) wait_for_end(void)
+{
+	struct pollfd end = { .fd = SOCKET };
+
+	while (poll(&end, 1, -1) <= 0 || !(end.revents & (POLLHUP | POLLERR)))
+		;
 	atomic_store(&ended, true);
 	end_if_idle();
 	if (!abort_connection())
@@ -131,9 +141,8 @@ int deliver_main(const char *number)
 		return 1;
 	if (chdir("/") < 0)
 		return 1;
-	for (unsigned i = 1; i < SENDERS; i++)
+	for (unsigned i = 0; i < SENDERS; i++)
 		if (pthread_create(&thread, NULL, send_notifications, NULL) != 0)
 			return 1;
-	send_notifications(NULL);
-	return 0;
+	wait_for_end();
 }

@@ -97,7 +97,7 @@ int options_add(struct options *opt, const char *list, struct zu_err *err);
 
 /* Make the names of opt absolute and see that the store can be mounted there. */
 int mountpoint_check(struct options *opt, struct zu_err *err);
-/* What is mounted at `path`, topmost, if it is a zcfs; -ENOENT. Only the table is read. */
+/* What is mounted at `path`, topmost, if it is a zcfs; -ENOENT: nothing is, -EBUSY: something else. Only the table is read. */
 int mountpoint_find(const char *path, struct mountpoint *ret_mount);
 /* Mount; the descriptor of the device is the session's. */
 int mountpoint_mount(struct zu_err *err);
@@ -190,6 +190,9 @@ void handles_drop(uint64_t ino);
 bool handles_any(uint64_t ino);
 /* The first error of writes since handles_deliver(ino, true). */
 void handles_note_error(uint64_t ino, int error);
+/* The first error of write-backs while the file is open for writing; noting 0 forgets it. */
+void handles_note_lost(uint64_t ino, int error);
+int handles_lost(uint64_t ino);
 void handles_deliver(uint64_t ino, bool begin);
 int handles_take_error(uint64_t ino);
 bool handles_delivering(uint64_t ino);

@@ -19,6 +19,7 @@ struct inode {
 	unsigned writers;
 	unsigned deliveries;
 	int error;
+	int lost; /* of a write-back, not told to the program yet */
 };
 
 static struct shard {
@@ -127,6 +128,26 @@ void handles_note_error(uint64_t ino, int error)
 	if (*at && (*at)->deliveries && (*at)->error == 0)
 		(*at)->error = error;
 	pthread_mutex_unlock(&s->lock);
+}
+
+void handles_note_lost(uint64_t ino, int error)
+{
+	struct shard *s = shard_lock(ino);
+	struct inode **at = find(s, ino);
+
+	if (*at && (error == 0 || (*at)->lost == 0))
+		(*at)->lost = error;
+	pthread_mutex_unlock(&s->lock);
+}
+
+int handles_lost(uint64_t ino)
+{
+	struct shard *s = shard_lock(ino);
+	struct inode **at = find(s, ino);
+	int lost = *at ? (*at)->lost : 0;
+
+	pthread_mutex_unlock(&s->lock);
+	return lost;
 }
 
 void handles_deliver(uint64_t ino, bool begin)

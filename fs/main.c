@@ -172,6 +172,16 @@ struct ending {
 	bool begun, lazy;
 };
 
+/* Is our mount what an unmount of its path would take? Also if it is gone already. */
+static bool on_top(void)
+{
+	struct mountpoint now;
+	int r = mountpoint_find(fs.opt.mnt, &now);
+
+	return r == -ENOENT ||
+	       (r == 0 && now.minor == fs.mounted.minor && now.major == fs.mounted.major);
+}
+
 /* false: end now. */
 static bool take_signal(struct ending *e, int signo)
 {
@@ -192,6 +202,12 @@ static bool take_signal(struct ending *e, int signo)
 	}
 	if (e->begun) /* asked twice */
 		return false;
+	if (!on_top()) {
+		log_text(LOG_ERR,
+			 "%s is covered by another mount; unmount that first, then ask again",
+			 fs.opt.mnt);
+		return true;
+	}
 	e->begun = true;
 	r = unmount_spawn(&e->child);
 	if (r < 0)

@@ -56,7 +56,7 @@ int mountpoint_find(const char *path, struct mountpoint *ret_mount)
 		if (strcmp(point, path))
 			continue;
 		/* The last one is on top. */
-		r = strncmp(type + 3, "fuse.zcfs ", 10) ? -ENOENT : 0;
+		r = strncmp(type + 3, "fuse.zcfs ", 10) ? -EBUSY : 0;
 		if (r == 0)
 			*ret_mount = m;
 	}

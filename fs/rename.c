@@ -21,6 +21,8 @@ struct parked {
 	uint64_t parent, new_parent;
 	char *name, *new_name;
 	unsigned flags;
+	uint64_t inos[2]; /* delivered for rename */
+	unsigned n;
 };
 
 static void parked_free(struct parked *p)
@@ -62,6 +64,8 @@ static void link_delivered(void *arg, int result)
 {
 	struct parked *p = arg;
 
+	if (result == 0)
+		result = handles_lost(p->ino);
 	if (result < 0)
 		reply_result(p->req, result);
 	else
@@ -97,6 +101,8 @@ static void rename_delivered(void *arg, int result)
 {
 	struct parked *p = arg;
 
+	for (unsigned i = 0; i < p->n && result == 0; i++)
+		result = handles_lost(p->inos[i]);
 	if (result == 0)
 		result = store_rename(fs.store, p->parent, p->name, p->new_parent, p->new_name,
 				      p->flags);
@@ -151,6 +157,8 @@ void ll_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	p->parent = parent;
 	p->new_parent = new_parent;
 	p->flags = flags;
+	memcpy(p->inos, inos, n * sizeof(inos[0]));
+	p->n = n;
 	r = delivery_request(inos, n, rename_delivered, p);
 	if (r < 0)
 		rename_delivered(p, r);

@@ -210,6 +210,7 @@ static void stop_swallowing(struct rollback *r)
 	pthread_mutex_lock(&lock);
 	LIST_REMOVE(r, link);
 	pthread_mutex_unlock(&lock);
+	handles_note_lost(r->ino, 0);
 	atomic_fetch_sub(&active, 1);
 	store_forget(fs.store, r->ino, 1);
 }
