@@ -18,12 +18,13 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fs.h"
 #include "util/cleanup.h"
 
-enum { IN_FLIGHT = 16, MAX_RESTARTS = 8 };
+enum { IN_FLIGHT = 16, MAX_RESTARTS = 8, RESTART_CALM = 60 /* s, then they are forgotten */ };
 
 struct task {
 	struct task *next;
@@ -48,6 +49,7 @@ static int stop_fd = -1;
 static int socket_fd = -1;
 static pid_t helper;
 static unsigned restarts;
+static time_t restarted;
 
 bool delivery_needed(uint64_t ino)
 {
@@ -196,11 +198,16 @@ static void fail_all(int result)
 /* The helper is gone: another one, and everything again. */
 static void restart(void)
 {
+	struct timespec now;
 	int r = -EIO;
 
 	pthread_mutex_lock(&lock);
 	zu_close_fd(&socket_fd);
 	waitpid(helper, NULL, 0);
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (now.tv_sec - restarted > RESTART_CALM)
+		restarts = 0;
+	restarted = now.tv_sec;
 	if (!stopping && ++restarts <= MAX_RESTARTS)
 		r = start_helper();
 	for (struct task *t = tasks; t; t = t->next)

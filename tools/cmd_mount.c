@@ -19,7 +19,7 @@ struct args {
 
 static void pass(struct args *a, struct argp_state *state, const char *arg)
 {
-	if (a->count >= MAX_ARGS - 3)
+	if (a->count >= MAX_ARGS - 4)
 		argp_error(state, "too many options");
 	a->list[a->count++] = (char *)(uintptr_t)arg;
 }
@@ -92,6 +92,7 @@ int cmd_mount(int argc, char **argv)
 	struct args a = { .list = { (char *)(uintptr_t) "zcfs" }, .count = 1 };
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	a.list[a.count++] = (char *)(uintptr_t) "--"; /* names may begin with "-" */
 	a.list[a.count++] = (char *)(uintptr_t)a.store;
 	a.list[a.count++] = (char *)(uintptr_t)a.mnt;
 	run_zcfs(a.list);

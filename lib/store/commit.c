@@ -358,6 +358,14 @@ static void deadline(struct timespec *at, unsigned seconds)
 	at->tv_sec += seconds;
 }
 
+static bool passed(const struct timespec *at)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return time_after(&now, at);
+}
+
 static void *thread_main(void *arg)
 {
 	struct store *s = arg;
@@ -376,6 +384,8 @@ static void *thread_main(void *arg)
 
 			due = e == ETIMEDOUT;
 		}
+		/* Also where requests come so fast that it never waits. */
+		due |= s->options.commit_seconds && passed(&at);
 		if (!s->queue && !s->kick && !due)
 			continue;
 		due |= s->kick;

@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +27,12 @@ static int directory_open(const char *path, int *ret_fd, struct zu_err *err)
 	if (fd < 0)
 		return zu_err_set(err, errno, "%s: cannot open the directory of the store: %s",
 				  path, strerror(errno));
+	/* Two at once: the loser must not take the winner's files away again. */
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return zu_err_set(err, EBUSY,
+				  "%s: another process makes a store there just now; name another "
+				  "directory",
+				  path);
 	if (faccessat(fd, "format", F_OK, 0) == 0)
 		return zu_err_set(err, EEXIST, "%s: already a store; remove it first, or mount it",
 				  path);

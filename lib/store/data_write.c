@@ -413,6 +413,8 @@ static int write_run(struct writing *w)
 	if (r == 0) {
 		sum_set(s, w->i, w->offset / PAGE, count, sums);
 		advance(w, count * PAGE);
+	} else {
+		inode_data_dirty(s, w->i); /* some of it may have been placed */
 	}
 	return r;
 }
