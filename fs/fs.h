@@ -99,6 +99,8 @@ int options_add(struct options *opt, const char *list, struct zu_err *err);
 int mountpoint_check(struct options *opt, struct zu_err *err);
 /* What is mounted at `path`, topmost, if it is a zcfs; -ENOENT: nothing is, -EBUSY: something else. Only the table is read. */
 int mountpoint_find(const char *path, struct mountpoint *ret_mount);
+/* Is it in the table of mounts, covered or not? True also if the table cannot be read. */
+bool mountpoint_is_there(const struct mountpoint *m);
 /* Mount; the descriptor of the device is the session's. */
 int mountpoint_mount(struct zu_err *err);
 /* Raise the mount's read-ahead (root only; else nothing happens). */

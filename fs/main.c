@@ -202,7 +202,9 @@ static bool take_signal(struct ending *e, int signo)
 	}
 	if (e->begun) /* asked twice */
 		return false;
-	if (!on_top()) {
+	if (fs.mounted.minor != 0 && !on_top()) {
+		if (!mountpoint_is_there(&fs.mounted))
+			return false; /* detached already: nothing to unmount */
 		log_text(LOG_ERR,
 			 "%s is covered by another mount; unmount that first, then ask again",
 			 fs.opt.mnt);

@@ -63,6 +63,20 @@ int mountpoint_find(const char *path, struct mountpoint *ret_mount)
 	return r;
 }
 
+bool mountpoint_is_there(const struct mountpoint *m)
+{
+	zu_cleanup_file FILE *f = fopen("/proc/self/mountinfo", "re");
+	zu_cleanup_free char *line = NULL;
+	size_t size = 0;
+	struct mountpoint at;
+
+	while (f && getline(&line, &size, f) > 0)
+		if (sscanf(line, "%*d %*d %u:%u", &at.major, &at.minor) == 2 &&
+		    at.major == m->major && at.minor == m->minor)
+			return true;
+	return !f;
+}
+
 /* The text of errno in the style of our messages. */
 static const char *lower_error(int code)
 {

@@ -20,3 +20,17 @@ soon 60 not_mounted "$M"
 soon 60 gone "$pid"
 zc_check "$S"
 ok 'the mount above stayed, and ours ended when asked again'
+
+# Detached while a file is open, and something else at its place: it ends when asked
+mount -t tmpfs none "$M"
+zc_mount "$S" "$M"
+pid=$(zc_pid "$M")
+tail -f "$M/below" >"$T/tail" &
+holder=$!
+umount -l "$M"
+kill -TERM "$pid"
+soon 60 gone "$pid"
+kill "$holder"
+umount "$M"
+zc_check "$S"
+ok 'a detached mount ends when asked'
