@@ -25,12 +25,11 @@ ok 'the mount above stayed, and ours ended when asked again'
 mount -t tmpfs none "$M"
 zc_mount "$S" "$M"
 pid=$(zc_pid "$M")
-tail -f "$M/below" >"$T/tail" &
-holder=$!
+exec {held}<"$M/below"
 umount -l "$M"
 kill -TERM "$pid"
 soon 60 gone "$pid"
-kill "$holder"
+exec {held}<&-
 umount "$M"
 zc_check "$S"
 ok 'a detached mount ends when asked'
