@@ -250,17 +250,21 @@ static void remove_dead_mount(void)
 		waitpid(pid, NULL, 0);
 }
 
-/* fuse_session_unmount() frees its memory, but it would also unmount what another daemon may have
- * mounted there by now, unless the connection is seen to be over. */
+/* fuse_session_unmount() frees what libfuse has, but it would also unmount what another daemon may
+ * have mounted there by now, unless the descriptor says that its connection is over: so does a pipe
+ * that nobody reads. */
 static void end_session(void)
 {
-	struct pollfd fd = { .fd = -1 };
+	int over[2];
 
 	if (!fs.session)
 		return;
-	fd.fd = fuse_session_fd(fs.session);
-	if (poll(&fd, 1, 0) == 1 && fd.revents & POLLERR)
-		fuse_session_unmount(fs.session);
+	if (pipe2(over, O_CLOEXEC) == 0) {
+		zu_close_fd(&over[0]);
+		if (dup2(over[1], fuse_session_fd(fs.session)) >= 0)
+			fuse_session_unmount(fs.session);
+		zu_close_fd(&over[1]);
+	}
 	fuse_session_destroy(fs.session);
 }
 
