@@ -511,36 +511,3 @@ int commit_wait_locked(struct store *s, unsigned flags)
 		pthread_cond_wait(&s->finished, &s->lock);
 	return w.result;
 }
-
-int store_rollback(struct store *s, uint64_t ino, struct store_attr *ret_attr)
-{
-	LOCKED(s);
-	struct inode *i;
-	int r = store_may_write(s);
-
-	if (r == 0)
-		r = inode_get(s, ino, &i);
-	if (r < 0)
-		return r;
-	if (!S_ISREG(i->mode))
-		return -EINVAL;
-	i->refs++;
-	/* A name that carries its data (A3) is a capture, too: both go first. */
-	if (i->capture)
-		commit_wait_locked(s, 0);
-	while (i->cap && !s->failed)
-		pthread_cond_wait(&s->finished, &s->lock);
-	r = store_may_write(s);
-	if (r == 0) {
-		if (i->pend)
-			pending_drop(s, i->pend);
-		i->pend = NULL;
-		i->now = i->kept;
-		i->capture = false;
-		inode_data_clean(s, i);
-		inode_attr(i, ret_attr);
-	}
-	i->refs--;
-	inode_put(s, i);
-	return r;
-}
