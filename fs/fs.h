@@ -47,6 +47,7 @@ struct options {
 	bool allow_root;
 	bool explicit_policy;
 	unsigned commit_seconds;
+	unsigned log_mib; /* of the intent log */
 	unsigned lock_seconds;
 	unsigned workers;
 };

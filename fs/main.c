@@ -105,6 +105,7 @@ static int open_store(struct zu_err *err)
 		.explicit_policy = fs.opt.explicit_policy,
 		.commit_seconds = fs.opt.commit_seconds,
 		.lock_seconds = fs.opt.lock_seconds,
+		.log_bytes = (uint64_t)fs.opt.log_mib << 20,
 		.log = log_store,
 	};
 

@@ -120,6 +120,8 @@ static int set(struct options *opt, const char *option, struct zu_err *err)
 
 	if (!strncmp(option, "commit=", 7))
 		return set_number(option, 0, 86400, &opt->commit_seconds, err);
+	if (!strncmp(option, "log=", 4))
+		return set_number(option, 0, 1024, &opt->log_mib, err);
 	if (!strncmp(option, "lock_wait=", 10))
 		return set_number(option, 0, 86400, &opt->lock_seconds, err);
 	if (!strncmp(option, "fsname=", 7))
@@ -197,6 +199,8 @@ static const char doc[] =
 	"Options for -o, separated by commas:\n\n"
 	"  ro                       change nothing\n"
 	"  commit=SECONDS           commit so often (default 5, 0: when asked)\n"
+	"  log=MIB                  size of the intent log of a store without one (default 16, 0:\n"
+	"                           none; small commits are slower then)\n"
 	"  cache=writeback|none     use the kernel's cache (default), or not\n"
 	"  policy=auto|explicit     new files are committed by every commit\n"
 	"                           (default), or only when asked for\n"
@@ -232,6 +236,7 @@ void options_parse(struct options *opt, int argc, char **argv)
 	*opt = (struct options){
 		.writeback = true,
 		.commit_seconds = 5,
+		.log_mib = 16,
 		.lock_seconds = 30,
 		.workers = 4,
 	};

@@ -170,7 +170,47 @@ struct zcf_super {
 	uint8_t reserved[32];
 };
 
+/*
+ * The intent log, the file `log`: commits that are durable, and not yet in the metadata. Records
+ * one after another, each a multiple of ZCF_PAGE_SIZE long, from offset 0 on after every commit
+ * of the metadata. A record is valid if its magic, uuid and CRC are right, `commit` is the number in
+ * the super record, and `sequence` counts from 0; the first that is not ends the log.
+ *
+ * `entries` bytes: this header, and for each file zcf_log_file, for each of its chunks
+ * zcf_log_chunk, spans of holes, spans of pages, zeros up to a multiple of 8. Then zeros up to
+ * a multiple of ZCF_PAGE_SIZE, then the pages of all spans in their order.
+ */
+#define ZCF_LOG_MAGIC "zcfslog1"
+struct zcf_log_record {
+	uint8_t magic[8];
+	uint8_t uuid[16];
+	uint8_t commit[8];
+	uint8_t sequence[8];
+	uint8_t length[4];  /* of the whole record */
+	uint8_t entries[4]; /* bytes */
+	uint8_t files[4];
+	uint8_t crc[4]; /* CRC-32C of the whole record, this field 0 */
+	uint8_t reserved[8];
+};
+struct zcf_log_file {
+	uint8_t ino[8];
+	uint8_t cut[8];	   /* chunks from this one on are empty but for those below; ~0: none */
+	uint8_t chunks[4]; /* whose pages changed */
+	uint8_t reserved[4];
+	struct zcf_inode inode; /* as it is now */
+};
+struct zcf_log_chunk {
+	uint8_t index[8];
+	uint8_t holes[2], spans[2]; /* numbers of struct zcf_log_span that follow */
+	uint8_t reserved[4];
+};
+struct zcf_log_span {
+	uint8_t first[2], count[2]; /* pages of the chunk */
+};
+
 static_assert(sizeof(struct zcf_seal) == 16, "on disk");
+static_assert(sizeof(struct zcf_log_record) == 64, "on disk");
+static_assert(sizeof(struct zcf_log_file) == 160, "on disk");
 static_assert(sizeof(struct zcf_inode) == 16 + 16 + 32 + 8 + 48 + 16, "on disk");
 static_assert(sizeof(struct zcf_dirent) == 32, "on disk");
 static_assert(sizeof(struct zcf_run) == 24, "on disk");

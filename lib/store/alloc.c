@@ -19,6 +19,8 @@
 #define WORDS (ZCF_REGION_PAGES / 64)
 /* Free runs to look at before the longest of them is taken. */
 #define LOOK_RUNS 64u
+/* Numbers that no page file has. */
+#define PHANTOM (1ull << 50)
 
 static bool bit_get(const uint64_t *map, uint32_t n)
 {
@@ -291,6 +293,11 @@ int alloc_pages(struct store *s, uint64_t hint, uint64_t want, uint64_t *ret_pag
 {
 	int r = -ENOSPC;
 
+	if (s->read_only) { /* the intent log is replayed in memory: no such page is ever written */
+		*ret_page = PHANTOM + s->phantoms++;
+		*ret_count = 1;
+		return 0;
+	}
 	want = MIN(want, ZCF_REGION_PAGES);
 	for (unsigned round = 0; round < 3; round++) {
 		if (store_may_write(s) < 0)
@@ -305,7 +312,9 @@ int alloc_pages(struct store *s, uint64_t hint, uint64_t want, uint64_t *ret_pag
 		quarantine_advance(s);
 		if (try_alloc(s, hint, want, ret_page, ret_count) == 0)
 			return 0;
-		if (round == 0 && (s->quarantined || s->ndirty || s->ndata_dirty))
+		/* (A commit would wait for the hold of who asks here.) */
+		if (round == 0 && !s->holds &&
+		    (s->quarantined || s->ndirty || s->ndata_dirty || s->intent.count))
 			commit_wait_locked(s, STORE_COMMIT_ALL);
 	}
 	return r;

@@ -103,7 +103,7 @@ void buffer_forget(struct store *s, uint64_t page, uint64_t count)
 
 	for (; b && b->page < page + count; b = next) {
 		next = RB_NEXT(buffer_tree, &s->buffers, b);
-		if (!b->busy)
+		if (!b->busy && !b->logged)
 			buffer_remove(s, b);
 	}
 }
@@ -160,28 +160,10 @@ static int by_page(const void *a, const void *b)
 static int write_run(int fd, struct buffer **list, size_t n)
 {
 	struct iovec iov[GATHER];
-	size_t left = n * PAGE, first = 0;
-	off_t pos = (off_t)(list[0]->page * PAGE);
 
 	for (size_t i = 0; i < n; i++)
 		iov[i] = (struct iovec){ list[i]->data, PAGE };
-	while (left) {
-		ssize_t r = pwritev(fd, iov + first, (int)(n - first), pos);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r <= 0)
-			return r < 0 ? -errno : -EIO;
-		pos += r;
-		left -= (size_t)r;
-		while (r && (size_t)r >= iov[first].iov_len)
-			r -= (ssize_t)iov[first++].iov_len;
-		if (r) {
-			iov[first].iov_base = (char *)iov[first].iov_base + r;
-			iov[first].iov_len -= (size_t)r;
-		}
-	}
-	return 0;
+	return pagefile_gather(fd, iov, n, (off_t)(list[0]->page * PAGE));
 }
 
 static size_t run_length(struct buffer **list, size_t n)
@@ -244,6 +226,20 @@ void buffer_done(struct store *s, struct buffer **list, size_t n)
 	}
 }
 
+void buffer_logged(struct store *s, struct buffer **list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		list[i]->busy = false;
+		list[i]->logged = true;
+		if (list[i]->dead) {
+			uint64_t page = list[i]->page;
+
+			buffer_remove(s, list[i]);
+			alloc_release(s, page, 1);
+		}
+	}
+}
+
 int buffer_flush_all(struct store *s)
 {
 	zu_cleanup_free struct buffer **list = NULL;
@@ -260,6 +256,7 @@ int buffer_flush_all(struct store *s)
 		return r;
 	}
 	s->flushing = true;
+	s->flushes++;
 	store_unlock(s);
 	r = buffer_write(s, list, n);
 	store_lock(s);

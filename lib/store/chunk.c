@@ -194,7 +194,7 @@ int chunk_change(struct store *s, struct inode *i, uint64_t index, struct chunk 
 {
 	struct run runs[ZCF_CHUNK_PAGES];
 	struct chunk *c;
-	int n = pending_get(i);
+	int n = pending_get(s, i);
 
 	if (n < 0)
 		return n;
@@ -277,7 +277,7 @@ uint64_t chunk_next(struct store *s, struct inode *i, uint64_t index)
 	return next;
 }
 
-int pending_get(struct inode *i)
+int pending_get(struct store *s, struct inode *i)
 {
 	if (i->pend)
 		return 0;
@@ -285,6 +285,72 @@ int pending_get(struct inode *i)
 	if (!i->pend)
 		return -ENOMEM;
 	i->pend->cut = UINT64_MAX;
+	i->pend->flushes = s->flushes;
+	return 0;
+}
+
+/*
+ * `now` goes on top of what the intent log has of a chunk, `was`. Pages that `now` keeps get their
+ * flags back: for LMDB they are as new as before. The others are given up.
+ */
+static int chunk_merge(struct store *s, const struct chunk *was, struct chunk *now)
+{
+	struct run out[ZCF_CHUNK_PAGES], old[ZCF_CHUNK_PAGES] = { 0 };
+	const uint8_t flags = RUN_FRESH | RUN_SHARED;
+	unsigned n = 0;
+	int r;
+
+	for (unsigned k = 0; k < was->count; k++)
+		for (unsigned p = was->runs[k].first, to = p + was->runs[k].count; p < to; p++)
+			old[p] = cut(&was->runs[k], p, p + 1);
+	for (unsigned k = 0; k < now->count; k++)
+		for (unsigned p = now->runs[k].first, to = p + now->runs[k].count; p < to; p++) {
+			struct run one = cut(&now->runs[k], p, p + 1);
+
+			if (!(one.flags & flags) && old[p].page == one.page) {
+				one.flags |= old[p].flags & flags;
+				old[p].flags = 0;
+			}
+			n = append(out, n, one);
+		}
+	r = chunk_store(now, out, n);
+	for (unsigned p = 0; p < ZCF_CHUNK_PAGES && r == 0; p++)
+		if (old[p].flags & flags)
+			dispose(s, &old[p]);
+	return r;
+}
+
+int pending_merge(struct store *s, struct inode *i)
+{
+	struct pending *p = i->pend, *cap = i->cap;
+	struct chunk find = { .index = p->cut }, *c, *next, *was;
+	int r;
+
+	cap->cut = MIN(cap->cut, p->cut);
+	for (c = RB_NFIND(chunk_tree, &cap->chunks, &find); c; c = next) {
+		struct chunk nothing = { 0 };
+
+		next = RB_NEXT(chunk_tree, &cap->chunks, c);
+		if (pending_chunk(p, c->index))
+			continue;
+		chunk_merge(s, c, &nothing);
+		RB_REMOVE(chunk_tree, &cap->chunks, c);
+		chunk_free(c);
+	}
+	while ((c = RB_MIN(chunk_tree, &p->chunks))) {
+		was = pending_chunk(cap, c->index);
+		r = was ? chunk_merge(s, was, c) : 0;
+		if (r < 0)
+			return r;
+		if (was) {
+			RB_REMOVE(chunk_tree, &cap->chunks, was);
+			chunk_free(was);
+		}
+		RB_REMOVE(chunk_tree, &p->chunks, c);
+		RB_INSERT(chunk_tree, &cap->chunks, c);
+	}
+	free(p);
+	i->pend = NULL;
 	return 0;
 }
 

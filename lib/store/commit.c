@@ -44,139 +44,6 @@ static bool wanted_dirty(struct store *s, const uint64_t *inos, size_t n, unsign
 	return false;
 }
 
-/* ---- freeze ------------------------------------------------------------------------------- */
-
-static int add_frozen(struct commit *c, struct inode *i)
-{
-	if (i->frozen)
-		return 0;
-	if (c->count == c->room) {
-		size_t room = c->room ? c->room * 2 : 64;
-		struct frozen_inode *p = realloc(c->inodes, room * sizeof(*p));
-
-		if (!p)
-			return -ENOMEM;
-		c->inodes = p;
-		c->room = room;
-	}
-	c->inodes[c->count++] = (struct frozen_inode){ .inode = i };
-	i->frozen = true;
-	return 0;
-}
-
-static int freeze_data(struct store *s, struct commit *c, struct inode *i)
-{
-	int r;
-
-	if (!i->data_dirty)
-		return 0;
-	r = add_frozen(c, i);
-	if (r < 0)
-		return r;
-	inode_data_clean(s, i);
-	i->cap = i->pend;
-	i->pend = NULL;
-	i->kept = i->now;
-	return 0;
-}
-
-static int freeze_files(struct store *s, struct commit *c, unsigned flags)
-{
-	int r = 0;
-
-	for (struct commit_request *q = c->requests; q && r == 0; q = q->next)
-		for (size_t n = 0; n < q->count && r == 0; n++) {
-			struct inode *i = inode_cached(s, q->inos[n]);
-
-			if (i)
-				r = freeze_data(s, c, i);
-		}
-	for (struct inode *i = s->data_dirty, *next; i && flags && r == 0; i = next) {
-		next = i->data_next;
-		if ((flags & STORE_COMMIT_EVERYTHING) || !(i->flags & ZCF_INODE_EXPLICIT))
-			r = freeze_data(s, c, i);
-	}
-	for (struct inode *i = s->dirty, *next; i && r == 0; i = next) {
-		next = i->dirty_next;
-		if (i->capture)
-			r = freeze_data(s, c, i);
-		if (r == 0)
-			r = add_frozen(c, i);
-		if (r == 0)
-			inode_undirty(s, i);
-	}
-	return r;
-}
-
-static void freeze_record(struct store *s, struct frozen_inode *f)
-{
-	struct inode *i = f->inode;
-	bool orphan = i->nlink == 0;
-
-	(void)s;
-	i->capture = false;
-	if (!S_ISREG(i->mode))
-		i->kept = i->now;
-	f->cap = i->cap;
-	if (i->dead) {
-		f->remove = true;
-		f->orphan_del = i->orphan;
-		return;
-	}
-	f->put = true;
-	f->orphan_put = orphan && !i->orphan;
-	f->orphan_del = !orphan && i->orphan;
-	i->orphan = orphan;
-	i->stored = true;
-	inode_record(i, &f->rec);
-}
-
-static int freeze_buffers(struct store *s, struct commit *c, const struct pending *p)
-{
-	struct chunk *k;
-
-	RB_FOREACH(k, chunk_tree, (struct chunk_tree *)&p->chunks)
-		for (unsigned n = 0; n < k->count; n++) {
-			int r = buffer_collect(s, k->runs[n].page, k->runs[n].count, &c->buffers,
-					       &c->nbuffers, &c->buffers_room);
-
-			if (r < 0)
-				return r;
-		}
-	return 0;
-}
-
-static int freeze(struct store *s, struct commit *c, unsigned flags)
-{
-	struct layer *layer;
-	int r;
-
-	while (s->flushing)
-		pthread_cond_wait(&s->finished, &s->lock);
-	c->requests = s->queue;
-	s->queue = NULL;
-	s->queue_tail = &s->queue;
-	for (struct commit_request *q = c->requests; q; q = q->next)
-		flags |= q->flags;
-	layer = layer_new();
-	if (!layer)
-		return -ENOMEM;
-	r = freeze_files(s, c, flags);
-	for (size_t n = 0; n < c->count; n++) {
-		freeze_record(s, &c->inodes[n]);
-		if (r == 0 && c->inodes[n].cap && s->nbuffers)
-			r = freeze_buffers(s, c, c->inodes[n].cap);
-	}
-	c->layer = s->frozen = s->active;
-	s->active = layer;
-	c->super = s->super;
-	c->super.commit++;
-	c->super.next_ino = s->next_ino;
-	c->super.pages = s->pages;
-	c->super.inodes = s->inodes_now;
-	return r;
-}
-
 /* ---- finish ------------------------------------------------------------------------------- */
 
 static void unpin(struct store *s, const struct pending *p)
@@ -269,38 +136,80 @@ static int put_down(struct store *s, struct commit *c, const char **ret_what)
 	return r;
 }
 
+/* From here on changes go on top. */
+static void frozen(struct store *s)
+{
+	s->freezing = false;
+	s->committing = true;
+	pthread_cond_broadcast(&s->finished);
+	store_unlock(s);
+}
+
+/* A commit into LMDB. The lock is given up meanwhile. */
+static int commit_whole(struct store *s, struct commit *c, unsigned flags)
+{
+	const char *what = "cannot prepare a commit";
+	int r = freeze(s, c, flags);
+
+	if (r == 0 && !c->count && !c->layer->count) {
+		s->frozen = NULL;
+		return 0;
+	}
+	frozen(s);
+	if (r == 0)
+		r = put_down(s, c, &what);
+	store_lock(s);
+	if (r == 0)
+		r = finish(s, c);
+	if (r < 0)
+		store_fail(s, r, what);
+	else
+		intent_reset(s);
+	buffer_done(s, c->buffers, c->nbuffers);
+	return r;
+}
+
+/* A commit into the intent log. The same. */
+static int commit_logged(struct store *s, struct commit *c)
+{
+	const char *what = "cannot prepare a commit";
+	int r = freeze_logged(s, c);
+
+	if (r == 0 && !c->count)
+		return 0;
+	frozen(s);
+	if (r == 0) {
+		what = "cannot write to the intent log";
+		r = intent_write(s, (uint32_t)c->count, c->entries);
+	}
+	store_lock(s);
+	if (r < 0)
+		store_fail(s, r, what);
+	buffer_logged(s, c->buffers, c->nbuffers);
+	c->count = 0; /* they stay captured, in the list of the log */
+	return r;
+}
+
 /* One commit, with the lock held on entry and exit. */
 static void commit_once(struct store *s, unsigned flags)
 {
 	struct commit c = { 0 };
-	const char *what = "cannot prepare a commit";
-	bool done = false;
-	int r;
+	int r = -EIO;
 
-	r = s->failed ? -EIO : freeze(s, &c, flags);
+	s->freezing = true;
+	while (s->flushing || s->holds)
+		pthread_cond_wait(&s->finished, &s->lock);
 	if (s->failed) {
-		r = -EIO;
-		if (!c.requests) { /* else it failed while freeze() waited, and they are taken */
-			c.requests = s->queue;
-			s->queue = NULL;
-			s->queue_tail = &s->queue;
-		}
-	} else if (r == 0 && !c.count && !c.layer->count) {
-		s->frozen = NULL;
-		done = true;
+		c.requests = s->queue;
+		s->queue = NULL;
+		s->queue_tail = &s->queue;
+	} else if (!flags && intent_suits(s)) {
+		r = commit_logged(s, &c);
 	} else {
-		s->committing = true;
-		store_unlock(s);
-		if (r == 0)
-			r = put_down(s, &c, &what);
-		store_lock(s);
-		if (r == 0)
-			r = finish(s, &c);
-		if (r < 0)
-			store_fail(s, r, what);
-		else
-			done = true;
-		buffer_done(s, c.buffers, c.nbuffers);
+		r = commit_whole(s, &c, flags);
+	}
+	s->freezing = false;
+	if (s->committing) {
 		s->committing = false;
 		pin_settle(s);
 		quarantine_advance(s);
@@ -310,8 +219,9 @@ static void commit_once(struct store *s, unsigned flags)
 	s->commit_serial++;
 	pthread_cond_broadcast(&s->finished);
 	store_unlock(s);
-	commit_free(&c, done);
+	commit_free(&c, r == 0);
 	answer(c.requests, r < 0 ? -EIO : 0);
+	intent_prepare(s);
 	store_lock(s);
 }
 
@@ -510,4 +420,21 @@ int commit_wait_locked(struct store *s, unsigned flags)
 	while (!w.done)
 		pthread_cond_wait(&s->finished, &s->lock);
 	return w.result;
+}
+
+void store_hold_begin(struct store *s)
+{
+	store_lock(s);
+	while (s->freezing && !s->failed)
+		pthread_cond_wait(&s->finished, &s->lock);
+	s->holds++;
+	store_unlock(s);
+}
+
+void store_hold_end(struct store *s)
+{
+	store_lock(s);
+	if (--s->holds == 0)
+		pthread_cond_broadcast(&s->finished);
+	store_unlock(s);
 }

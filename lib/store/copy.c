@@ -12,6 +12,29 @@
 
 #define PIECE (256u << 10)
 
+/* What only the intent log has captured: the next commit into LMDB must count all who name it. */
+static int logged_shared(struct store *s, struct inode *i, uint64_t n, const struct run *run)
+{
+	struct chunk *c = s->frozen ? NULL : pending_chunk(i->cap, n / ZCF_CHUNK_PAGES);
+	int r = 0;
+
+	for (unsigned k = 0; c && k < c->count && r == 0; k++) {
+		const struct run old = c->runs[k];
+		unsigned first = MAX(old.first, run->first);
+		unsigned end = MIN(old.first + old.count, run->first + run->count);
+
+		/* (Both name the same pages, or none in common.) */
+		if (first >= end || !(old.flags & RUN_FRESH) ||
+		    old.page - old.first != run->page - run->first)
+			continue;
+		r = pin_add(s, run->page + (first - run->first), end - first);
+		if (r == 0)
+			r = chunk_set(s, i, c, first, end - first, run->page + (first - run->first),
+				      old.birth, RUN_SHARED | (old.flags & RUN_UNWRITTEN));
+	}
+	return r;
+}
+
 /* The source's own run can be rewritten in place no more: it is one of several now. */
 static int source_shared(struct store *s, struct inode *i, uint64_t n, const struct run *run)
 {
@@ -19,7 +42,7 @@ static int source_shared(struct store *s, struct inode *i, uint64_t n, const str
 	int r;
 
 	if (!(run->flags & RUN_FRESH))
-		return 0;
+		return logged_shared(s, i, n, run);
 	r = pin_add(s, run->page, run->count);
 	if (r < 0)
 		return r;

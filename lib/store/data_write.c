@@ -246,7 +246,7 @@ static int cut_chunks(struct store *s, struct inode *i, uint64_t first)
 	int r = count_pages(s, i, first, &gone);
 
 	if (r == 0)
-		r = pending_get(i);
+		r = pending_get(s, i);
 	if (r < 0)
 		return r;
 	for (c = RB_NFIND(chunk_tree, &i->pend->chunks, &find); c; c = next) {
@@ -262,9 +262,20 @@ static int cut_chunks(struct store *s, struct inode *i, uint64_t first)
 	return 0;
 }
 
+int data_cut(struct store *s, struct inode *i, uint64_t first)
+{
+	uint64_t chunk = (first + ZCF_CHUNK_PAGES - 1) / ZCF_CHUNK_PAGES;
+	int r = 0;
+
+	if (i->now.pages)
+		r = pages_punch(s, i, first, chunk * ZCF_CHUNK_PAGES);
+	if (r == 0 && i->now.pages)
+		r = cut_chunks(s, i, chunk);
+	return r;
+}
+
 int data_truncate(struct store *s, struct inode *i, uint64_t size)
 {
-	uint64_t first = PAGE_UP(size) / PAGE, chunk;
 	int r = store_may_write(s);
 
 	if (r < 0)
@@ -275,20 +286,13 @@ int data_truncate(struct store *s, struct inode *i, uint64_t size)
 		return -EFBIG;
 	/* Also when it grows: pages may have been allocated behind the end. */
 	if (size < i->now.size || size == 0) {
-		if (size % PAGE && i->now.pages) {
+		if (size % PAGE && i->now.pages)
 			r = page_change(s, i, size / PAGE, (unsigned)(size % PAGE),
 					PAGE - (unsigned)(size % PAGE), NULL);
-			if (r < 0)
-				return r;
-		}
-		chunk = (first + ZCF_CHUNK_PAGES - 1) / ZCF_CHUNK_PAGES;
-		if (i->now.pages) {
-			r = pages_punch(s, i, first, chunk * ZCF_CHUNK_PAGES);
-			if (r == 0)
-				r = cut_chunks(s, i, chunk);
-			if (r < 0)
-				return r;
-		}
+		if (r == 0)
+			r = data_cut(s, i, PAGE_UP(size) / PAGE);
+		if (r < 0)
+			return r;
 	}
 	i->now.size = size;
 	inode_data_dirty(s, i);

@@ -37,6 +37,8 @@ void store_get_info(struct store *s, struct store_info *o)
 		.compat = s->super.compat,
 		.commit = s->super.commit,
 		.commits = s->commit_serial,
+		.logged_commits = s->intent.commits,
+		.logged_bytes = s->intent.bytes,
 		.inodes = s->inodes_now,
 		.pages = s->super.pages,
 		.free_pages = s->super.free_pages,

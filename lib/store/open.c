@@ -22,6 +22,7 @@ static void unmake(struct store *s)
 	buffer_free_all(s);
 	pin_free_all(s);
 	alloc_close(s);
+	intent_close(s);
 	kv_cursor_close(s->dent_cursor);
 	kv_abort(s->rtxn);
 	if (s->kv)
@@ -48,7 +49,7 @@ static struct store *make(const char *path, const struct store_options *o)
 
 	if (!s)
 		return NULL;
-	s->dir_fd = s->lock_fd = s->page_fd = s->direct_fd = -1;
+	s->dir_fd = s->lock_fd = s->page_fd = s->direct_fd = s->intent.fd = -1;
 	s->options = *o;
 	s->read_only = o->read_only;
 	s->queue_tail = &s->queue;
@@ -135,11 +136,31 @@ static int open_metadata(struct store *s, struct zu_err *err)
 	return r < 0 ? r : read_root(s, err);
 }
 
+static int start(struct store *s, bool logged, struct zu_err *err)
+{
+	int r;
+
+	/* What another process wrote before it was killed may not be on disk yet. */
+	atomic_store(&s->page_dirty, true);
+	meta_reserve(s);
+	alloc_update_low(s);
+	r = commit_start_thread(s);
+	if (r < 0)
+		return zu_err_set(err, -r, "store %s: cannot start a thread: %s", s->path,
+				  strerror(-r));
+	r = logged ? store_commit(s, NULL, 0, STORE_COMMIT_EVERYTHING) : 0;
+	if (r < 0) {
+		zu_err_set(err, -r, "store %s: %s", s->path, s->failure);
+		commit_stop_thread(s);
+	}
+	return r;
+}
+
 int store_open(const char *path, const struct store_options *options, struct store **ret_store,
 	       struct zu_err *err)
 {
 	__attribute__((cleanup(unmake_cleanup))) struct store *s = NULL;
-	int r;
+	int r, logged = 0;
 
 	if (sodium_init() < 0)
 		return zu_err_set(err, EIO, "store %s: cannot initialise libsodium", path);
@@ -156,16 +177,12 @@ int store_open(const char *path, const struct store_options *options, struct sto
 		r = pagefile_open(s, err);
 	if (r == 0 && alloc_open(s) < 0)
 		r = zu_err_set(err, ENOMEM, "store %s: out of memory", path);
+	if (r == 0)
+		r = logged = intent_replay(s, err);
+	if (r >= 0 && !s->read_only)
+		r = start(s, logged, err);
 	if (r < 0)
 		return r;
-	if (!s->read_only) {
-		meta_reserve(s);
-		alloc_update_low(s);
-		r = commit_start_thread(s);
-		if (r < 0)
-			return zu_err_set(err, -r, "store %s: cannot start a thread: %s", path,
-					  strerror(-r));
-	}
 	*ret_store = TAKE_PTR(s);
 	return 0;
 }

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -130,6 +131,26 @@ int pagefile_read(struct store *s, uint64_t page, void *buf, size_t length)
 	if (n < 0)
 		return (int)n;
 	return (size_t)n == length ? 0 : -EIO;
+}
+
+int pagefile_gather(int fd, struct iovec *iov, size_t n, off_t pos)
+{
+	while (n) {
+		ssize_t r = pwritev(fd, iov, (int)MIN(n, IOV_MAX), pos);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return r < 0 ? -errno : -EIO;
+		pos += r;
+		for (; n && (size_t)r >= iov->iov_len; n--)
+			r -= (ssize_t)iov++->iov_len;
+		if (r) {
+			iov->iov_base = (char *)iov->iov_base + r;
+			iov->iov_len -= (size_t)r;
+		}
+	}
+	return 0;
 }
 
 /* Direct I/O wants memory aligned like the device's blocks; other memory goes through a bounce

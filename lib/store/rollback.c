@@ -20,7 +20,7 @@ int store_rollback(struct store *s, uint64_t ino, struct store_attr *ret_attr)
 	/* A name that carries its data (A3) is a capture, too: both go first. */
 	if (i->capture)
 		commit_wait_locked(s, 0);
-	while (i->cap && !s->failed)
+	while (i->cap && s->committing && !s->failed)
 		pthread_cond_wait(&s->finished, &s->lock);
 	r = store_may_write(s);
 	if (r == 0) {

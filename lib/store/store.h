@@ -44,6 +44,7 @@ struct store_options {
 	bool read_only;		 /* take a shared lock, change nothing */
 	bool explicit_policy;	 /* new files of directories without a policy are `explicit` */
 	unsigned commit_seconds; /* periodic commit; 0: none */
+	uint64_t log_bytes;	 /* make an intent log of this size if there is none; 0: don't */
 	unsigned lock_seconds;	 /* wait so long for another process to leave the store */
 	store_log_fn *log;	 /* may be NULL; called from any thread */
 	void *log_arg;
@@ -257,6 +258,16 @@ void store_commit_start(struct store *store, const uint64_t *inos, size_t n, uns
 int store_commit(struct store *store, const uint64_t *inos, size_t n, unsigned flags);
 
 /*
+ * Between these no commit begins, so that several writes to files become durable all or none. For
+ * moments only; calls of this header that commit or roll back would wait for ever. A write that finds
+ * no space says ENOSPC without having waited for a commit to make some: end the hold, store_commit()
+ * nothing, begin anew.
+ */
+#define STORE_HAS_HOLD 1
+void store_hold_begin(struct store *store);
+void store_hold_end(struct store *store);
+
+/*
  * Return a file's data half - bytes, size, mtime - to its last capture (a commit of it in flight is
  * waited for). A file that was never captured becomes empty. Names, mode and owner stay. The kernel's
  * caches are the caller's business. EINVAL: not a regular file. Needs no space.
@@ -269,8 +280,9 @@ struct store_info {
 	uint8_t uuid[16];
 	uint32_t version;
 	uint64_t incompat, ro_compat, compat;
-	uint64_t commit;  /* number of the last commit */
-	uint64_t commits; /* since it was opened */
+	uint64_t commit;		       /* number of the last commit */
+	uint64_t commits;		       /* since it was opened */
+	uint64_t logged_commits, logged_bytes; /* those of them in the intent log */
 	uint64_t inodes;
 	uint64_t pages, free_pages;	   /* of the page file, as committed */
 	uint64_t limit_pages;		   /* 0: none */

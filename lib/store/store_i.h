@@ -57,6 +57,7 @@ RB_HEAD(chunk_tree, chunk);
 struct pending {
 	struct chunk_tree chunks; /* whole new contents of the chunks that changed */
 	uint64_t cut;		  /* chunks >= cut that are not in `chunks` are empty */
+	uint64_t flushes;	  /* store->flushes when it began */
 };
 
 /* ---- inodes (inode.c) --------------------------------------------------------------------- */
@@ -83,7 +84,7 @@ struct inode {
 	bool dirty;	 /* the namespace half is on store->dirty */
 	bool data_dirty; /* the data half differs from `kept`: on store->data_dirty */
 	bool capture;	 /* A3: its data go with the next commit */
-	bool frozen;	 /* part of the commit in flight */
+	bool frozen;	 /* part of the commit in flight, or in the intent log */
 	bool orphan;	 /* has an orphan record */
 	bool unnamed;	 /* made by store_tmpfile(): may get a first name */
 	bool dead;	 /* no name, no reference: everything of it goes */
@@ -91,7 +92,7 @@ struct inode {
 	struct inode *dirty_prev, *dirty_next;
 	struct inode *data_prev, *data_next;
 	struct pending *pend; /* changes of pages since the last capture, or NULL */
-	struct pending *cap;  /* captured by the commit in flight, or NULL */
+	struct pending *cap;  /* captured by the commit in flight, or in the intent log; or NULL */
 };
 
 /* ---- names and xattrs that changed (layer.c) ---------------------------------------------- */
@@ -128,6 +129,7 @@ struct buffer {
 	uint64_t page; /* store page */
 	bool busy;     /* being written by somebody: read it, don't change it */
 	bool dead;     /* dropped while busy: whoever writes it releases the page */
+	bool logged;   /* in the intent log: stays as it is until the page file has it */
 	uint8_t *data; /* PAGE bytes, aligned */
 };
 RB_HEAD(buffer_tree, buffer);
@@ -183,7 +185,25 @@ struct commit {
 	struct commit_request *requests;
 	struct rec_super super;
 	struct extents freed; /* pages that no record names any more */
-	bool data;	      /* the page file must be synced */
+	size_t entries;	      /* bytes, of one into the intent log */
+};
+
+/* The intent log (intent.c). */
+struct intent {
+	int fd;	       /* -1: none */
+	bool usable;   /* this process has synced all that the log would build on */
+	bool refused;  /* can't be made here */
+	uint64_t size; /* bytes */
+	uint64_t pos;  /* of the next record */
+	uint64_t sequence;
+	/* What is in the log and not in LMDB. */
+	struct frozen_inode *inodes;
+	size_t count, room;
+	uint64_t commits, bytes; /* logged since the store was opened */
+	/* The record being made. */
+	uint8_t *entries;
+	struct iovec *iov;
+	size_t niov;
 };
 
 struct store {
@@ -219,6 +239,7 @@ struct store {
 	uint64_t pages;	     /* length of the page file, in pages */
 	uint64_t free_pages; /* not busy, in loaded and unloaded regions */
 	uint64_t cursor;     /* next-fit */
+	uint64_t phantoms;   /* pages that are in memory only: of a store opened read-only */
 	unsigned epoch;
 	uint64_t readers[2];
 	struct extents quarantine[2];
@@ -229,11 +250,13 @@ struct store {
 	pthread_cond_t wake, finished;
 	struct commit_request *queue, **queue_tail;
 	bool committing;
-	bool flushing;		/* somebody makes room among the buffers */
+	bool flushing;	  /* somebody makes room among the buffers */
+	uint64_t flushes; /* how often that was so */
+	unsigned holds;	  /* store_hold_begin() */
+	bool freezing;	  /* a commit begins: no new holds */
+	struct intent intent;
 	uint64_t commit_serial; /* finished commits */
 	atomic_bool page_dirty; /* written to since the last sync */
-	struct commit *current;
-	uint64_t dead_count; /* dead inodes to remove */
 
 	int failed;
 	char failure[256];
@@ -370,7 +393,8 @@ int chunk_change(struct store *s, struct inode *i, uint64_t index, struct chunk 
 int chunk_find(struct store *s, struct inode *i, uint64_t n, struct run *ret_run);
 /* The next chunk from `index` on that may hold pages, or UINT64_MAX. */
 uint64_t chunk_next(struct store *s, struct inode *i, uint64_t index);
-int pending_get(struct inode *i);		       /* make i->pend */
+int pending_get(struct store *s, struct inode *i);     /* make i->pend */
+int pending_merge(struct store *s, struct inode *i);   /* i->pend into i->cap, which is there */
 void pending_drop(struct store *s, struct pending *p); /* releases its pages */
 void pending_free(struct pending *p);		       /* only the memory */
 struct chunk *pending_chunk(const struct pending *p, uint64_t index);
@@ -414,7 +438,8 @@ int buffer_collect(struct store *s, uint64_t page, uint64_t count, struct buffer
 		   size_t *room);
 /* Write `n` busy buffers (sorted inside); without the lock. */
 int buffer_write(struct store *s, struct buffer **list, size_t n);
-void buffer_done(struct store *s, struct buffer **list, size_t n); /* with the lock */
+void buffer_done(struct store *s, struct buffer **list, size_t n);   /* with the lock */
+void buffer_logged(struct store *s, struct buffer **list, size_t n); /* the same: they stay */
 void buffer_free_all(struct store *s);
 int buffer_flush_all(struct store *s); /* with the lock, which it gives up meanwhile */
 
@@ -444,6 +469,7 @@ int pagefile_read(struct store *s, uint64_t page, void *buf, size_t length);
 /* `buf` NULL: from the pipe. -errno; memory of any alignment. */
 int pagefile_write(struct store *s, uint64_t page, uint64_t count, const void *buf, int pipe_fd);
 int pagefile_sync(struct store *s);
+int pagefile_gather(int fd, struct iovec *iov, size_t n, off_t pos); /* all of it; changes iov */
 
 /* data_write.c */
 /* Change [off, off+len) inside page `n` of a file; `src` NULL: zeros. The lock is given up while
@@ -453,8 +479,37 @@ int page_change(struct store *s, struct inode *i, uint64_t n, unsigned off, unsi
 /* Drop pages [first, end) of a file. */
 int pages_punch(struct store *s, struct inode *i, uint64_t first, uint64_t end);
 int data_truncate(struct store *s, struct inode *i, uint64_t size);
+int data_cut(struct store *s, struct inode *i, uint64_t first); /* forget pages >= first */
 void data_modified(struct store *s, struct inode *i, bool keep_times);
 void inode_kill_privs(struct store *s, struct inode *i);
+
+/* freeze.c: all under the lock */
+/* Take the requests, and what they and `flags` capture, for a commit. */
+int freeze(struct store *s, struct commit *c, unsigned flags);
+/* The same for one into the intent log, which intent_suits(); c->inodes are those it changes. */
+int freeze_logged(struct store *s, struct commit *c);
+
+/* intent.c */
+#define INTENT_PAGES 960u /* most pages of one record */
+#define INTENT_ENTRIES (256u << 10)
+struct intent_record {
+	uint64_t length, entries;
+	uint32_t files;
+	const uint8_t *at; /* the whole record */
+};
+/* Read the record at `pos` of a log into `*buf`, which grows: 1, or 0 at the end of the log. */
+int intent_read(int fd, const struct rec_super *super, uint64_t pos, uint64_t sequence,
+		uint8_t **buf, size_t *room, struct intent_record *ret_record);
+void intent_prepare(struct store *s); /* have the log's file; without the lock */
+bool intent_fits(const struct store *s, uint64_t pages, uint64_t entries);
+int intent_write(struct store *s, uint32_t files, size_t entries); /* without the lock */
+void intent_reset(struct store *s);				   /* after an LMDB commit */
+void intent_close(struct store *s);
+/* intent_entries.c: may the requests that wait go into the log; what is in c->inodes, as entries */
+bool intent_suits(struct store *s);
+int intent_entries(struct store *s, struct commit *c, size_t *ret_length);
+/* intent_replay.c: what the log has becomes pending. 1: there was something */
+int intent_replay(struct store *s, struct zu_err *err);
 
 /* commit.c */
 int commit_start_thread(struct store *s);

@@ -37,7 +37,14 @@ struct model {
 	unsigned long ops, seed;
 };
 
-static const struct store_options options = { .commit_seconds = 0, .log = fixture_log };
+/* `small`: mostly what goes into the intent log. */
+static bool small;
+static uint64_t logged;
+
+static struct store_options options(void)
+{
+	return (struct store_options){ .log = fixture_log, .log_bytes = small ? 1u << 20 : 0 };
+}
 
 static uint64_t state;
 
@@ -68,7 +75,7 @@ static uint64_t some_offset(uint64_t limit)
 static uint64_t some_length(void)
 {
 	static const uint64_t most[] = { 100, 4096, 8192, 70000, 300000, 1u << 20 };
-	uint64_t n = rnd(most[rnd(6)]) + 1;
+	uint64_t n = rnd(most[rnd(small && rnd(8) ? 3 : 6)]) + 1;
 
 	return rnd(3) ? n : (n + 4095) & ~4095ull;
 }
@@ -182,10 +189,15 @@ static void op_seek(struct model *m, struct file *f)
 
 static void op_commit(struct model *m, struct file *f)
 {
-	unsigned flags = rnd(3) ? 0 : STORE_COMMIT_ALL;
+	unsigned flags = rnd(small ? 30 : 3) ? 0 : STORE_COMMIT_ALL;
+	struct file *g = &m->files[rnd(FILES)];
+	uint64_t inos[] = { f->ino, g->ino };
+	size_t n = 1 + rnd(2);
 
-	assert_int_equal(store_commit(m->s, &f->ino, 1, flags), 0);
+	assert_int_equal(store_commit(m->s, inos, n, flags), 0);
 	keep(f);
+	if (n > 1)
+		keep(g);
 	for (int k = 0; k < FILES && flags; k++)
 		keep(&m->files[k]);
 }
@@ -218,18 +230,53 @@ static void replace(struct model *m, struct file *f)
 	keep(f);
 }
 
+static void op_chmod(struct model *m, struct file *f)
+{
+	struct store_attr attr = { .mode = rnd(0777) };
+
+	assert_int_equal(store_setattr(m->s, f->ino, STORE_SET_MODE, &attr, &attr), 0);
+}
+
+/* What is committed can be read without changing the store. */
+static void look(struct model *m)
+{
+	struct store_options o = { .read_only = true, .log = fixture_log };
+	struct zu_err err = { 0 };
+	char name[16];
+
+	if (store_open(fixture_path(), &o, &m->s, &err) < 0)
+		fail_msg("%s", err.text);
+	for (int k = 0; k < FILES; k++) {
+		struct file *f = &m->files[k];
+		struct store_attr attr;
+
+		snprintf(name, sizeof(name), "f%d", k);
+		assert_int_equal(store_lookup(m->s, 1, name, &attr), 0);
+		memcpy(f->bytes, f->kept, SPAN * 2);
+		f->size = f->kept_size;
+		compare(m, f, "read-only after a crash");
+	}
+	assert_int_equal(store_close(m->s), 0);
+}
+
 static void reopen(struct model *m, bool crash)
 {
+	const struct store_options o = options();
 	struct zu_err err = { 0 };
+	struct store_info info;
 	struct store_attr attr;
 	char name[16];
 
+	store_get_info(m->s, &info);
+	logged += info.logged_commits;
 	if (crash)
 		fixture_crash(m->s);
 	else
 		assert_int_equal(store_close(m->s), 0);
 	fixture_check_sound();
-	if (store_open(fixture_path(), &options, &m->s, &err) < 0)
+	if (crash && rnd(2))
+		look(m);
+	if (store_open(fixture_path(), &o, &m->s, &err) < 0)
 		fail_msg("%s", err.text);
 	for (int k = 0; k < FILES; k++) {
 		struct file *f = &m->files[k];
@@ -252,7 +299,11 @@ static void one(struct model *m)
 	struct file *f = &m->files[rnd(FILES)], *g = &m->files[rnd(FILES)];
 	uint64_t what = rnd(1000);
 
-	if (what < 400)
+	if (small && what >= 600 && what < 780)
+		what = what < 605 ? 600 : 850; /* few clones, many commits */
+	if (small && what < 20)
+		op_chmod(m, f);
+	else if (what < 400)
 		op_write(m, f);
 	else if (what < 480)
 		op_truncate(m, f);
@@ -276,17 +327,19 @@ static void one(struct model *m)
 
 static void test_model(void **unused)
 {
-	unsigned long ops = getenv("ZC_OPS") ? strtoul(getenv("ZC_OPS"), NULL, 0) : 4000;
+	unsigned long ops = getenv("ZC_OPS") ? strtoul(getenv("ZC_OPS"), NULL, 0) : 2000;
 	struct store_cred cred = { 0 };
 	struct store_attr attr;
 	struct model m = { .seed = getenv("ZC_SEED") ? strtoul(getenv("ZC_SEED"), NULL, 0) : 7 };
+	const struct store_options o = options();
 	struct zu_err err = { 0 };
 
 	(void)unused;
+	logged = 0;
 	state = m.seed * 0x9e3779b97f4a7c15ull + 1;
 	m.buf = aligned_alloc(4096, SPAN * 2 + 4096);
 	assert_non_null(m.buf);
-	if (store_open(fixture_path(), &options, &m.s, &err) < 0)
+	if (store_open(fixture_path(), &o, &m.s, &err) < 0)
 		fail_msg("%s", err.text);
 	for (int k = 0; k < FILES; k++) {
 		char name[16];
@@ -301,6 +354,7 @@ static void test_model(void **unused)
 	for (m.ops = 0; m.ops < ops; m.ops++)
 		one(&m);
 	reopen(&m, false);
+	assert_true(small ? logged > ops / 20 : logged == 0);
 	for (int k = 0; k < FILES; k++) {
 		free(m.files[k].bytes);
 		free(m.files[k].kept);
@@ -316,11 +370,32 @@ static int setup_checksums(void **unused)
 	return fixture_make_with(&(struct store_create_options){ .mode = 0755, .checksum = true });
 }
 
+static int setup_small(void **unused)
+{
+	(void)unused;
+	small = true;
+	return fixture_make(0);
+}
+
+static int setup_small_checksums(void **unused)
+{
+	small = true;
+	return setup_checksums(unused);
+}
+
+static int teardown(void **unused)
+{
+	small = false;
+	return fixture_teardown(unused);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_model, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_model, setup_checksums, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_model, setup_small, teardown),
+		cmocka_unit_test_setup_teardown(test_model, setup_small_checksums, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

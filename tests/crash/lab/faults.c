@@ -29,7 +29,7 @@ static uint64_t seed;
 static void remove_store(void)
 {
 	static const char *const names[] = { "meta/data.mdb", "meta/lock.mdb", "pages", "lock",
-					     "format" };
+					     "log",	      "log.new",       "format" };
 	char path[600];
 
 	for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++) {
@@ -43,7 +43,7 @@ static void remove_store(void)
 
 static struct store *open_store(void)
 {
-	const struct store_options o = { .explicit_policy = true };
+	const struct store_options o = { .explicit_policy = true, .log_bytes = LOG_BYTES };
 	struct zu_err err = { 0 };
 	struct store *s;
 

@@ -32,6 +32,9 @@ enum op {
 	OP_COUNT
 };
 
+/* So short that it is full every few commits. */
+#define LOG_BYTES (64u << 10)
+
 enum policies { MIXED, EXPLICIT, AUTO };
 
 struct mix {

@@ -42,15 +42,33 @@ MUTANTS = {
     ),
     # A size goes with the names, without the pages under it.
     "size-alone": (
-        "commit.c",
+        "freeze.c",
         "if (!S_ISREG(i->mode))\n\t\ti->kept = i->now;",
         "i->kept = i->now;",
     ),
     # The periodic commit takes the data of `explicit` files, too.
     "explicit-taken": (
-        "commit.c",
-        "if ((flags & STORE_COMMIT_EVERYTHING) || !(i->flags & ZCF_INODE_EXPLICIT))",
-        "if (flags)",
+        "freeze.c",
+        "((flags & STORE_COMMIT_ALL) && !(i->flags & ZCF_INODE_EXPLICIT))",
+        "(flags & STORE_COMMIT_ALL)",
+    ),
+    # A commit into the intent log is not synced.
+    "no-log-sync": (
+        "intent.c",
+        "O_RDWR | O_DSYNC | O_CLOEXEC",
+        "O_RDWR | O_CLOEXEC",
+    ),
+    # A page is not in the intent log.
+    "log-page-left-out": (
+        "intent_entries.c",
+        "if (b->logged)\n\t\t\t\tcontinue;",
+        "if (b->logged || b->page % 3 == 0)\n\t\t\t\tcontinue;",
+    ),
+    # The intent log begins anew before the metadata have what is in it.
+    "log-reset-early": (
+        "intent.c",
+        "l->pos += length;",
+        "l->pos = 0;",
     ),
     # A file that replaces another one comes without its data.
     "rename-without-data": (

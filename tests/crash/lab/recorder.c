@@ -174,6 +174,7 @@ EXPORT void zc_record_start(const char *store, const char *record)
 	record_file("lock");
 	record_file("meta/data.mdb");
 	record_file("pages");
+	record_file("log");
 	recording = true;
 }
 
@@ -202,9 +203,11 @@ EXPORT void zc_fault_arm(const char *store, unsigned long n, int kind)
 {
 	if (!recording) {
 		set_root(store);
-		nnames = 2;
+		nnames = 4;
 		strcpy(names[0], "meta/data.mdb");
 		strcpy(names[1], "pages");
+		strcpy(names[2], "log");
+		strcpy(names[3], "log.new");
 	}
 	calls = 0;
 	fault_at = n;

@@ -172,7 +172,7 @@ static void run_all(struct run *r)
 static void remove_tree(const char *dir)
 {
 	static const char *const names[] = { "meta/data.mdb", "meta/lock.mdb", "pages", "lock",
-					     "format" };
+					     "log",	      "log.new",       "format" };
 	char path[600];
 
 	for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++) {

@@ -25,7 +25,9 @@ static void logged(void *arg, int level, const char *text)
 
 static struct store *open_store(const char *dir, const struct mix *m)
 {
-	const struct store_options o = { .commit_seconds = m->commit_seconds, .log = logged };
+	const struct store_options o = { .commit_seconds = m->commit_seconds,
+					 .log_bytes = LOG_BYTES,
+					 .log = logged };
 	struct zu_err err = { 0 };
 	struct store *s;
 
@@ -52,6 +54,9 @@ static void make_store(const char *dir, const struct mix *m)
 	s = open_store(dir, &quiet);
 	for (unsigned t = 0; t < m->threads; t++)
 		w_make_directory(s, t);
+	/* The first commit makes the intent log. */
+	if (store_commit(s, NULL, 0, STORE_COMMIT_ALL) < 0)
+		exit(3);
 	if (store_close(s) < 0)
 		exit(3);
 }

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening a store after a crash: the commits in the intent log are done again, in memory; the commit
+ * that follows puts them into LMDB. (On a store that is opened read-only they stay in memory.)
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/store_i.h"
+#include "util/bytes.h"
+#include "util/cleanup.h"
+
+/* What is left of a record. */
+struct reader {
+	struct store *s;
+	const uint8_t *at, *end; /* entries */
+	const uint8_t *pages, *stop;
+};
+
+static const void *next(struct reader *r, size_t size)
+{
+	const void *p = r->at;
+
+	if ((size_t)(r->end - r->at) < size)
+		return NULL;
+	r->at += size;
+	return p;
+}
+
+static bool get_span(struct reader *r, unsigned *ret_first, unsigned *ret_end)
+{
+	const struct zcf_log_span *span = next(r, sizeof(*span));
+
+	if (!span)
+		return false;
+	*ret_first = zu_get_le16(span->first);
+	*ret_end = *ret_first + zu_get_le16(span->count);
+	return *ret_end <= ZCF_CHUNK_PAGES && *ret_first < *ret_end;
+}
+
+static int do_pages(struct reader *r, struct inode *i, uint64_t first, uint64_t end)
+{
+	for (uint64_t n = first; n < end; n++) {
+		int e = r->stop - r->pages < (ptrdiff_t)PAGE
+				? -EBADMSG
+				: page_change(r->s, i, n, 0, PAGE, r->pages);
+
+		if (e < 0)
+			return e;
+		r->pages += PAGE;
+		if (r->s->nbuffers * PAGE >= BUFFER_LIMIT && !r->s->read_only)
+			e = buffer_flush_all(r->s);
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
+static int do_chunk(struct reader *r, struct inode *i)
+{
+	const struct zcf_log_chunk *head = next(r, sizeof(*head));
+	uint64_t index = head ? zu_get_le64(head->index) : UINT64_MAX;
+	unsigned holes, spans, first, end;
+	int e = 0;
+
+	if (!head || index >= (uint64_t)ZCF_SIZE_MAX / CHUNK_BYTES + 1)
+		return -EBADMSG;
+	holes = zu_get_le16(head->holes);
+	spans = zu_get_le16(head->spans);
+	while (holes-- && e == 0)
+		e = get_span(r, &first, &end)
+			    ? pages_punch(r->s, i, index * ZCF_CHUNK_PAGES + first,
+					  index * ZCF_CHUNK_PAGES + end)
+			    : -EBADMSG;
+	while (e == 0 && spans--)
+		e = get_span(r, &first, &end) ? do_pages(r, i, index * ZCF_CHUNK_PAGES + first,
+							 index * ZCF_CHUNK_PAGES + end)
+					      : -EBADMSG;
+	if (e == 0 && (r->at - r->end) % 8)
+		next(r, (size_t)(r->end - r->at) % 8);
+	return e;
+}
+
+static struct timespec from_rec(struct rec_time t)
+{
+	return (struct timespec){ .tv_sec = t.sec, .tv_nsec = t.nsec };
+}
+
+static void set_inode(struct store *s, struct inode *i, const struct rec_inode *rec)
+{
+	i->mode = rec->mode;
+	i->uid = rec->uid;
+	i->gid = rec->gid;
+	i->flags = rec->flags;
+	i->atime = from_rec(rec->atime);
+	i->btime = from_rec(rec->btime);
+	i->ctime = from_rec(rec->ctime);
+	i->now.size = rec->size;
+	i->now.mtime = from_rec(rec->mtime);
+	i->now.ctime = i->ctime;
+	inode_dirty(s, i);
+	inode_data_dirty(s, i);
+}
+
+static int do_file(struct reader *r)
+{
+	const struct zcf_log_file *head = next(r, sizeof(*head));
+	uint64_t ino = head ? zu_get_le64(head->ino) : 0, cut;
+	struct rec_inode rec;
+	struct inode *i;
+	int e = head ? inode_get(r->s, ino, &i) : -EBADMSG;
+
+	if (e == 0)
+		e = rec_get_inode((struct kv_val){ (void *)&head->inode, sizeof(head->inode) }, ino,
+				  &rec);
+	if (e == 0 && ((rec.mode & S_IFMT) != (i->mode & S_IFMT) || rec.nlink != i->nlink))
+		e = -EBADMSG;
+	if (e < 0)
+		return e;
+	cut = zu_get_le64(head->cut);
+	if (cut != UINT64_MAX)
+		e = cut > (uint64_t)ZCF_SIZE_MAX / CHUNK_BYTES + 1
+			    ? -EBADMSG
+			    : data_cut(r->s, i, cut * ZCF_CHUNK_PAGES);
+	for (uint32_t n = zu_get_le32(head->chunks); n && e == 0; n--)
+		e = S_ISREG(i->mode) ? do_chunk(r, i) : -EBADMSG;
+	if (e == 0 && S_ISREG(i->mode) && i->now.pages != rec.pages)
+		e = -EBADMSG;
+	set_inode(r->s, i, &rec);
+	return e;
+}
+
+static int do_record(struct store *s, const struct intent_record *rec)
+{
+	struct reader r = {
+		.s = s,
+		.at = rec->at + sizeof(struct zcf_log_record),
+		.end = rec->at + rec->entries,
+		.pages = rec->at + PAGE_UP(rec->entries),
+		.stop = rec->at + rec->length,
+	};
+	int e = 0;
+
+	for (uint32_t n = 0; n < rec->files && e == 0; n++)
+		e = do_file(&r);
+	return e;
+}
+
+int intent_replay(struct store *s, struct zu_err *err)
+{
+	zu_cleanup_close int fd = openat(s->dir_fd, "log", O_RDONLY | O_CLOEXEC);
+	zu_cleanup_free uint8_t *buf = NULL;
+	struct intent_record rec;
+	uint64_t pos = 0, n = 0;
+	size_t room = 0;
+	int r;
+
+	if (fd < 0)
+		return errno == ENOENT
+			       ? 0
+			       : zu_err_set(err, errno, "store %s: cannot open its file log: %s",
+					    s->path, strerror(errno));
+	store_lock(s);
+	while ((r = intent_read(fd, &s->super, pos, n, &buf, &room, &rec)) > 0) {
+		r = do_record(s, &rec);
+		if (r < 0)
+			break;
+		pos += rec.length;
+		n++;
+	}
+	store_unlock(s);
+	if (r < 0)
+		return zu_err_set(err, r == -EIO ? EBADMSG : -r,
+				  "store %s: cannot do commit %llu of its intent log again: %s%s",
+				  s->path, (unsigned long long)n, strerror(-r),
+				  r == -ENOSPC ? "; make room on the disk, then open it again"
+					       : "; restore it from a backup");
+	if (n)
+		store_log(s, STORE_LOG_INFO, "store %s: %llu commits taken from its intent log",
+			  s->path, (unsigned long long)n);
+	return n > 0;
+}
