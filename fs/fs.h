@@ -17,6 +17,7 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -85,6 +86,13 @@ void log_text(int level, const char *fmt, ...) __attribute__((format(printf, 2, 
 void log_store(void *arg, int level, const char *text); /* a store_log_fn */
 /* From now on to syslog instead of stderr. */
 void log_to_syslog(void);
+
+/* ---- guard.c ---------------------------------------------------------------------------- */
+
+/* From now on the daemon tells what crashes it. */
+void guard_start(void);
+/* All signals but those that tell of a crash, for the mask of a thread. */
+void guard_fill(sigset_t *ret_mask);
 
 /* ---- options.c -------------------------------------------------------------------------- */
 

@@ -298,8 +298,10 @@ static int start(struct zu_err *err)
 		r = zu_err_set(err, errno, "/: %s", strerror(errno));
 	if (r == 0)
 		r = take_signals(err);
-	if (r == 0)
+	if (r == 0) {
+		guard_start();
 		r = open_store(err);
+	}
 	if (r == 0)
 		r = mountpoint_mount(err);
 	if (r == 0)

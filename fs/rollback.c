@@ -274,7 +274,7 @@ static int start_thread(struct rollback *r)
 
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
+	guard_fill(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	result = pthread_create(&thread, &attr, run, r);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

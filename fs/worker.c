@@ -131,7 +131,7 @@ int workers_start(unsigned n)
 	if (end_fd < 0)
 		return -errno;
 	sigaction(WAKE, &action, NULL);
-	sigfillset(&mask);
+	guard_fill(&mask);
 	sigdelset(&mask, WAKE);
 	pthread_sigmask(SIG_SETMASK, &mask, &old);
 	for (started = 0; started < n && r == 0; started += r == 0)

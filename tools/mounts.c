@@ -212,9 +212,10 @@ static bool is_sibling(void *arg, struct mount *m)
 
 	if (strcmp(m->type, MOUNT_TYPE))
 		return false;
-	/* A source that is no path is a name that somebody chose (-o fsname). */
-	if ((s->mount && (!strcmp(m->device, s->mount->device) ||
-			  (m->source[0] == '/' && !strcmp(m->source, s->mount->source)))) ||
+	/* The number of a device that went is given to the next mount of anybody. A source that is no
+	 * path is a name that somebody chose (-o fsname). */
+	if ((s->mount && !strcmp(m->source, s->mount->source) &&
+	     (m->source[0] == '/' || !strcmp(m->device, s->mount->device))) ||
 	    (s->store && !strcmp(m->source, s->store)) ||
 	    (s->inside && !strncmp(m->point, s->inside, length) &&
 	     (s->inside[length] == '/' || !s->inside[length]))) {

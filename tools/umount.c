@@ -141,21 +141,29 @@ static int say_why(const struct job *job, int code, bool fusermount)
 	return CANNOT;
 }
 
+/* Is the same store mounted at another place? Then its daemon goes on, or one that waited for the lock
+ * has it, and the lock says nothing about ours. */
+static bool mounted_elsewhere(struct job *job)
+{
+	zu_cleanup_free char *sibling = mount_sibling(&job->mount);
+
+	if (sibling && !job->options->quiet) {
+		end_progress(job);
+		fprintf(stderr, "%s: %s: unmounted; its store is still mounted at %s\n",
+			job->options->program, job->mount.point, sibling);
+	}
+	return sibling != NULL;
+}
+
 /* The daemon releases the lock after its last commit. */
 static int wait_for_lock(struct job *job)
 {
 	const char *program = job->options->program;
-	zu_cleanup_free char *sibling = mount_sibling(&job->mount);
 	zu_cleanup_free char *path = NULL;
 	zu_cleanup_close int fd = -1;
 
-	if (sibling) {
-		/* The same store is still mounted there: its daemon goes on. */
-		if (!job->options->quiet)
-			fprintf(stderr, "%s: %s: unmounted; its store is still mounted at %s\n",
-				program, job->mount.point, sibling);
+	if (mounted_elsewhere(job))
 		return 0;
-	}
 	if (asprintf(&path, "%s/lock", job->store) < 0) {
 		path = NULL;
 		return CANNOT;
@@ -177,6 +185,8 @@ static int wait_for_lock(struct job *job)
 				job->mount.point, path, strerror(errno));
 			return CANNOT;
 		}
+		if (mounted_elsewhere(job)) /* by now */
+			return 0;
 		if (!wait_step(job, "waiting for the last commit")) {
 			end_progress(job);
 			fprintf(stderr,

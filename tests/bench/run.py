@@ -184,7 +184,8 @@ class Bench:
     def find_room(self, count):
         """Takes an ext4 image if the host directory is on something else and this is root."""
         # Twice, since a replaced page is free only after the next commit, and room for small files.
-        mib = count * (2 * self.args.size + self.args.files // 64 + 256)
+        spare = 96 if self.args.quick else 256
+        mib = count * (2 * self.args.size + self.args.files // 64 + spare)
         free = shutil.disk_usage(self.top).free >> 20
         if free < mib:
             raise BenchError(f"{self.args.dir}: {free} MiB free, {mib} MiB needed; "

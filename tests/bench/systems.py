@@ -16,8 +16,8 @@ import shutil
 import subprocess
 import time
 
-START_SECONDS = 30
-STOP_SECONDS = 120
+START_SECONDS = 300
+STOP_SECONDS = 300
 DROP_CACHES = "/proc/sys/vm/drop_caches"
 
 

@@ -8,5 +8,5 @@ bin="$ZC_BUILD/tests/crash"
 # after_kill PID MNT: a program has killed the daemon PID; wait for its end, take the mount away.
 after_kill() {
 	zc_wait 60 _zc_ended "$1" || fail "the killed daemon, pid $1, does not end"
-	umount -l "$2"
+	_zc_detach "$2" || fail "umount -l $2 failed"
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * concurrency run DIR SECONDS: 64 threads sync files, rename new files over old ones while they
- * are open and dirty, and read what is not cached, all at once. Every call must come back: 60
+ * are open and dirty, and read what is not cached, all at once. Every call must come back: 240
  * seconds after the start all threads have ended, or the ones that hang are named.
  * concurrency verify DIR: each file holds the last version whole (after an unmount and a mount).
  */
@@ -17,7 +17,7 @@
 #include "content.h"
 #include "crashlib.h"
 
-enum { THREADS = 64, COLD = 8, COLD_SIZE = 1 << 20, LIMIT = 60 };
+enum { THREADS = 64, COLD = 8, COLD_SIZE = 1 << 20, LIMIT = 240 };
 
 struct worker {
 	pthread_t thread;

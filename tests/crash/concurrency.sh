@@ -9,7 +9,7 @@
 store="$T/store" mnt="$T/mnt"
 zc_create "$store"
 zc_mount "$store" "$mnt" workers=2
-timeout -k 2 90 "$bin/concurrency" run "$mnt" "${1:-10}" || fail "a call hangs or failed"
+timeout -k 2 400 "$bin/concurrency" run "$mnt" "${1:-10}" || fail "a call hangs or failed"
 zc_umount "$mnt"
 zc_check "$store"
 zc_mount "$store" "$mnt"

@@ -30,7 +30,7 @@ bool is_dead(const char *dir, int err)
 	if (err != ENOTCONN && err != ECONNABORTED && err != EIO && err != EINTR)
 		return false;
 	/* The connection ends when the last thread of the daemon is gone: a moment after the kill. */
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 100000; i++) {
 		if (statvfs(dir, &st) && (errno == ENOTCONN || errno == ECONNABORTED))
 			return true;
 		usleep(1000);

@@ -18,6 +18,8 @@
 #include "crashlib.h"
 #include "load.h"
 
+enum { HANG = 240 }; /* seconds */
+
 static const char *dir;
 
 void slot_name(int i, bool temporary, char out[32])
@@ -168,7 +170,7 @@ static void child(struct table *t, int p, uint64_t seed)
 
 static int reap(pid_t *pids)
 {
-	double end = now() + 60;
+	double end = now() + HANG;
 	int left = PROCS, bad = 0, st;
 
 	while (left && now() < end) {
@@ -189,8 +191,8 @@ static int reap(pid_t *pids)
 	for (int p = 0; p < PROCS; p++) {
 		if (!pids[p])
 			continue;
-		fprintf(stderr, "load: process %d (pid %d) still hangs 60 s after the kill\n", p,
-			(int)pids[p]);
+		fprintf(stderr, "load: process %d (pid %d) still hangs %d s after the kill\n", p,
+			(int)pids[p], HANG);
 		kill(pids[p], SIGKILL);
 		bad = 1;
 	}

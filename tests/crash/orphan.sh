@@ -44,7 +44,7 @@ for how in synced "not synced"; do
 	zc_check "$store"
 	zc_mount "$store" "$mnt"
 	[[ ! -e "$mnt/victim" ]] || fail "$how: the unlinked name is back"
-	zc_wait 30 space_is_back || fail "$how: free is $(free_kb) KiB, was $before KiB before"
+	zc_wait 200 space_is_back || fail "$how: free is $(free_kb) KiB, was $before KiB before"
 	echo "$how: space is back, $(free_kb) KiB free of $before"
 done
 zc_umount "$mnt"

@@ -52,7 +52,7 @@ small)
 	;;
 big)
 	for us in 0 20000 60000 300000; do
-		cut write $((1 << 30)) "$us"
+		cut write $((1 << 28)) "$us"
 		# The next one is to have a small file to replace.
 		rm -f "$mnt/target" "$mnt/source"
 		old=$((version + 1)) old_size=$size version=$((version + 1))

@@ -36,9 +36,36 @@ soon() {
 	zc_wait "$@" || fail "not within $1 s: ${*:2}"
 }
 
+# commits: how many commits the daemon of $M has finished, also those that had nothing to do
+commits() {
+	"$ZCCTL" info --json "$M" | python3 -c 'import json, sys; print(json.load(sys.stdin)["commits"])'
+}
+
+# periodic_commit: until the daemon of $M, which commits every few seconds, has committed what was
+# changed before this call. (One may have been under way already.)
+periodic_commit() {
+	local before
+	before=$(commits) || fail 'zcctl info'
+	soon 120 has_commits $((before + 2))
+}
+
+has_commits() {
+	local now
+	now=$(commits) && ((now >= $1))
+}
+
 is_mounted() { mountpoint -q "$1"; }
 not_mounted() { ! mountpoint -q "$1"; }
-gone() { ! kill -0 "$1" 2>/dev/null; }
+gone() { _zc_ended "$1"; }
+
+# says PATTERN CMD...: CMD prints a line that matches the extended regular expression. (Not by a pipe to
+# grep -q, which ends at once: CMD may fail for that.)
+says() {
+	local pattern=$1
+	shift
+	"$@" >"$T/says" || fail "exit status $?: $*"
+	grep -Eq -- "$pattern" "$T/says"
+}
 
 equal() { # WHAT GOT WANTED
 	[[ $2 == "$3" ]] || fail "$1: '$2' instead of '$3'"
@@ -59,7 +86,7 @@ refuses() {
 	local pattern=$1 got=0
 	shift
 	if [[ $(type -t "$1") != function ]]; then
-		set -- timeout 60 "$@"
+		set -- timeout 120 "$@"
 	fi
 	"$@" >"$T/refuses.out" 2>"$T/refuses.all" </dev/null || got=$?
 	((got != 124)) || fail "does not end: $*"
@@ -79,7 +106,9 @@ fuse_for_users() {
 	! as_user test -w /dev/fuse || return 0
 	[[ -z ${ZC_FUSE_NODE-} ]] || fail 'users cannot open the node that was made for them'
 	local status=0
+	export -f zc_leave_others
 	ZC_FUSE_NODE=1 unshare -m --propagation private bash -c '
+		zc_leave_others
 		mkdir "$T/dev" && mount -t tmpfs -o dev none "$T/dev" &&
 			mknod -m 666 "$T/dev/fuse" c 10 229 &&
 			mount --bind "$T/dev/fuse" /dev/fuse || exit 1

@@ -8,8 +8,8 @@
 # Variables   ZC_SRC ZC_BUILD   source and build root (given by meson; else guessed)
 #             ZCFS ZCCTL        the two programs, reachable for an ordinary user too
 #             T                 a fresh directory (mode 0755), removed at exit; put everything here
-# Calls       zc_create zc_mount zc_umount zc_pid zc_kill zc_check zc_wait
-#             need fail skip as_user
+# Calls       zc_create zc_mount zc_umount zc_pid zc_kill zc_stop zc_check zc_wait
+#             need fail skip as_user zc_leave_others
 # Status      0 passed, 77 skipped, anything else failed
 #
 # At exit, however it comes, background jobs of the script, daemons with a mount below T and the
@@ -139,11 +139,27 @@ zc_kill() {
 	_zc_detach "$1" || fail "umount -l $1 failed"
 }
 
+# zc_stop PID: the process hangs from here on, until SIGCONT. Its threads stop one after the other:
+# one of them may still answer for a while.
+zc_stop() {
+	kill -STOP "$1"
+	zc_wait 60 _zc_stopped "$1" || fail "pid $1 does not stop after SIGSTOP"
+}
+
+# zc_leave_others: in a mount namespace of our own, before anything is mounted there. It has copies of
+# the mounts of the tests that run beside this one, and their daemons would not end before it does.
+zc_leave_others() {
+	local path
+	while read -r path; do
+		umount -l -- "$path" || true
+	done < <(awk '/ - fuse\.zcfs / || $5 ~ /\/zc-test\./ { print $5 }' /proc/self/mountinfo | tac)
+}
+
 # ---- inside -----------------------------------------------------------------------------------
 
 # In the background, so that a signal to the script is answered at once, also while this hangs.
 _zc_run() {
-	timeout --foreground -k 5 120 "$@" </dev/null &
+	timeout --foreground -k 5 400 "$@" </dev/null &
 	wait $!
 }
 
@@ -190,11 +206,19 @@ _zc_ended() {
 	((${#tasks[@]} <= 1))
 }
 
+_zc_stopped() {
+	local stat
+	for stat in "/proc/$1/task/"*/stat; do
+		stat="$(cat "$stat" 2>/dev/null)" || continue
+		[[ "${stat##*) }" == T* ]] || return 1
+	done
+}
+
 _zc_detach() {
 	if [[ "$(id -u)" == 0 ]]; then
-		timeout -k 2 20 umount -l -- "$1"
+		timeout -k 2 60 umount -l -- "$1"
 	else
-		timeout -k 2 20 fusermount3 -u -z -- "$1"
+		timeout -k 2 60 fusermount3 -u -z -- "$1"
 	fi
 }
 
@@ -219,7 +243,7 @@ _zc_abort() {
 _zc_unmount_in_order() {
 	local dev path
 	while read -r dev path; do
-		timeout -k 5 60 "$ZCCTL" umount "$path" >/dev/null 2>&1 || true
+		timeout -k 5 150 "$ZCCTL" umount "$path" >/dev/null 2>&1 || true
 	done < <(_zc_mounts)
 }
 
@@ -235,7 +259,7 @@ _zc_end_all() {
 		}
 	done < <(_zc_mounts)
 	for pid in ${pids[@]+"${pids[@]}"}; do
-		zc_wait 20 _zc_ended "$pid" || printf 'lib.sh: pid %s does not end\n' "$pid" >&2
+		zc_wait 60 _zc_ended "$pid" || printf 'lib.sh: pid %s does not end\n' "$pid" >&2
 	done
 }
 
@@ -250,7 +274,9 @@ _zc_exit() {
 	((status != 0)) || _zc_unmount_in_order
 	_zc_end_all
 	for pid in $(jobs -p); do
-		zc_wait 5 _zc_ended "$pid" || kill -KILL "$pid" 2>/dev/null
+		zc_wait 5 _zc_ended "$pid" && continue
+		kill -KILL "$pid" 2>/dev/null
+		zc_wait 60 _zc_ended "$pid" || printf 'lib.sh: pid %s does not end\n' "$pid" >&2
 	done
 	if compgen -G "$_zc_top/san/*" >/dev/null; then
 		echo 'FAIL: a sanitizer reports:' >&2

@@ -357,7 +357,7 @@ static void test_orphan(void **unused)
 	fixture_check_sound();
 	assert_int_equal(store_open(fixture_path(), &options, &s, &err), 0);
 	assert_int_equal(store_commit(s, NULL, 0, 0), 0);
-	for (int n = 0; n < 1000; n++) { /* the commit thread reaps them */
+	for (int n = 0; n < 10000; n++) { /* the commit thread reaps them */
 		store_get_info(s, &after);
 		if (after.free_pages == before.free_pages + 256)
 			break;

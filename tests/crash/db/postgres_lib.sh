@@ -79,8 +79,8 @@ pg_start() {
 		setpriv --reuid 65534 --regid 65534 --clear-groups -- \
 		"$pg_bin/postgres" -D "$pg_data" "$@" >>"$T/pg.log" 2>&1 </dev/null &
 	pg_outer=$!
-	zc_wait 20 pg_forked || fail "unshare does not start the server: $(tail -n 5 "$T/pg.log")"
-	zc_wait 60 pg_ready || fail "the server is not ready after 60 s: $(tail -n 5 "$T/pg.log")"
+	zc_wait 60 pg_forked || fail "unshare does not start the server: $(tail -n 5 "$T/pg.log")"
+	zc_wait 300 pg_ready || fail "the server is not ready after 300 s: $(tail -n 5 "$T/pg.log")"
 	pg_alive
 }
 
@@ -92,7 +92,7 @@ pg_forked() {
 
 pg_stop() {
 	kill -INT "$pg_init"
-	zc_wait 60 _zc_ended "$pg_init" || fail "the server does not stop: $(tail -n 5 "$T/pg.log")"
+	zc_wait 300 _zc_ended "$pg_init" || fail "the server does not stop: $(tail -n 5 "$T/pg.log")"
 	wait "$pg_outer" || fail "the server stopped with status $?: $(tail -n 5 "$T/pg.log")"
 }
 
@@ -132,9 +132,9 @@ pg_load_start() {
 			-f "$T/script.$client" >>"$T/ack/$client" 2>>"$T/clients.log" &
 		pg_jobs+=($!)
 	done
-	"$pg_bin/pgbench" -n -c 2 -T 100 -h "$T/run" -U "$user" postgres >>"$T/pgbench" 2>&1 &
+	"$pg_bin/pgbench" -n -c 2 -T 600 -h "$T/run" -U "$user" postgres >>"$T/pgbench" 2>&1 &
 	pg_jobs+=($!)
-	zc_wait 60 pg_more_acked || fail "no transaction is acknowledged: $(tail -n 5 "$T/clients.log")"
+	zc_wait 300 pg_more_acked || fail "no transaction is acknowledged: $(tail -n 5 "$T/clients.log")"
 }
 
 pg_more_acked() { [[ "$(wc -l "$T/ack/"* | tail -n 1)" != "$(<"$T/acked")" ]]; }

@@ -23,7 +23,7 @@ modes=(wal:FULL delete:EXTRA truncate:FULL persist:FULL)
 load() {
 	local verb=$1 mode=${2%:*} sync=${2#*:}
 	shift 2
-	timeout 150 python3 "$(dirname "$0")/sqlite_load.py" "$verb" "$dir/$mode-$sync" "$mode" "$sync" "$@"
+	timeout 500 python3 "$(dirname "$0")/sqlite_load.py" "$verb" "$dir/$mode-$sync" "$mode" "$sync" "$@"
 }
 
 # round MODE:SYNC: a load, and the end of everybody

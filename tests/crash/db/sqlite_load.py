@@ -30,7 +30,7 @@ START = 1000
 
 
 def connect(path, mode, sync):
-    db = sqlite3.connect(path, timeout=60, isolation_level=None)
+    db = sqlite3.connect(path, timeout=300, isolation_level=None)
     found = db.execute(f"PRAGMA journal_mode={mode}").fetchone()[0]
     if found.lower() != mode.lower():
         raise SystemExit(f"{path}: journal mode {found} instead of {mode}")
@@ -115,7 +115,7 @@ def start(path, mode, sync, logs, seed, worker, ready):
 
 def run(path, mode, sync, logs, seed, milliseconds, daemon):
     ours, theirs = os.pipe()
-    signal.alarm(120)
+    signal.alarm(400)
     workers = [start(path, mode, sync, logs, seed, i, theirs) for i in range(WORKERS)]
     os.close(theirs)
     if not os.read(ours, 1):

@@ -158,7 +158,7 @@ static enum outcome run_apart(const struct mix *m, unsigned long n, int kind)
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
-		alarm(20);
+		alarm(200);
 		_exit(run(m, n, kind, &calls));
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)

@@ -23,7 +23,7 @@ fi
 record() {
 	local out="$fast/$2-$3.rec" store="$fast/store.$BASHPID"
 	rm -rf "$store"
-	LD_PRELOAD="$preload" timeout 120 "$1" "$2" "$3" "$store" "$out" >&2 || return 1
+	LD_PRELOAD="$preload" timeout 600 "$1" "$2" "$3" "$store" "$out" >&2 || return 1
 	rm -rf "$store"
 	printf '%s\n' "$out"
 }

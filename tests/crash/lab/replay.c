@@ -26,7 +26,7 @@
 
 #define SEEN_SIZE (1u << 20)
 #define RECOVER_EVERY 24u
-#define SECONDS_PER_IMAGE 20
+#define SECONDS_PER_IMAGE 200
 
 /* What a worker tells its parent, in shared memory. */
 struct progress {

@@ -60,7 +60,7 @@ verify 0
 ok 'everything that was synced is there, also after kill -9 of the daemon on the full disk'
 rm "$M"/file[0-3] "$M"/small*
 again() { cat "$T/synced.piece" >"$M/again" && sync "$M/again"; } 2>/dev/null
-soon 60 again
+soon 120 again
 cmp "$M/again" "$T/synced.piece"
 remount
 verify 4
@@ -68,4 +68,4 @@ cmp "$M/again" "$T/synced.piece"
 ok 'deleting works on a full disk and makes room'
 zc_umount "$M"
 zc_check "$S"
-umount "$T/disk"
+soon 60 umount "$T/disk"

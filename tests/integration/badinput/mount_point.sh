@@ -23,7 +23,7 @@ zc_check "$S"
 zc_mount "$S" "$M"
 (cd "$M" && exec sleep 1000) &
 sleeper=$!
-soon 30 test "/proc/$sleeper/cwd" -ef "$M"
+soon 60 test "/proc/$sleeper/cwd" -ef "$M"
 refuses '/mnt: .*(busy|in use)' "$ZCCTL" umount "$M"
 is_mounted "$M" || fail 'a busy mount is gone'
 echo text >"$M/file"

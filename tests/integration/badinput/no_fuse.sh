@@ -8,8 +8,10 @@ need unshare
 zc_create "$S"
 mkdir "$M"
 # hidden CMD...: with an empty /dev
+export -f zc_leave_others
 hidden() {
 	unshare -m --propagation private bash -c '
+		zc_leave_others
 		mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && exec "$@"' bash "$@"
 }
 refuses '/dev/fuse.*(modprobe|module)' hidden "$ZCFS" "$S" "$M"

@@ -30,5 +30,5 @@ cmp "$T/data" "$M/data"
 rm "$M/data" "$M/allocated"
 zc_umount "$M"
 zc_check "$S"
-umount "$T/ram"
+soon 60 umount "$T/ram"
 ok 'a store on ramfs'

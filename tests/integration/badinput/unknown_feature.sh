@@ -27,6 +27,6 @@ zc_umount "$M"
 zc_mount "$T/compat" "$M"
 equal 'a file of a store with an unknown compat feature' "$(paste -sd, "$M/file")" text,more
 zc_umount "$M"
-"$ZCCTL" info --json "$T/compat" | grep -Eq '0x8|9223372036854775808' ||
+says '0x8|9223372036854775808' "$ZCCTL" info --json "$T/compat" ||
 	fail 'info does not show the feature, or a mount dropped it'
 ok 'compat: used as ever, and kept'

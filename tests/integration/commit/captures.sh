@@ -57,10 +57,9 @@ content "$A" newer
 ok 'a clean unmount captures'
 
 both
-soon 60 pending 1
-# One more period: what is not captured now never is.
 put "$A" newest
-soon 60 pending 1
+periodic_commit
+pending 1 || fail 'not one file, the explicit one, has data that are not committed'
 crash commit=0
 content "$E" old
 content "$A" newest

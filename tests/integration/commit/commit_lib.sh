@@ -31,5 +31,5 @@ pending() {
 }
 
 py() {
-	timeout 120 python3 "$@"
+	timeout 400 python3 "$@"
 }

@@ -13,19 +13,23 @@ fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 os.ftruncate(fd, PAGES * 4096)
 m = mmap.mmap(fd, PAGES * 4096)
 cells = [ctypes.c_uint64.from_buffer(m, page * 4096) for page in range(PAGES)]
+parent = os.getpid()
 pid = os.fork()
 if pid == 0:
-    while os.getppid() != 1:
+    while os.getppid() == parent:
         for cell in cells:
             cell.value += 1
     os._exit(0)
 while cells[-1].value == 0:
     time.sleep(0.01)
 # On a busy machine the other process may not run during a commit: the last one has to be one that it saw.
-for i in range(2000):
+start = time.monotonic()
+i = 0
+while time.monotonic() < start + 120:
     before = [cell.value for cell in cells]
     m.flush()
     after = [cell.value for cell in cells]
+    i += 1
     if i >= 20 and after != before:
         break
 os.kill(pid, signal.SIGKILL)

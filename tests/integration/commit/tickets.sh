@@ -43,6 +43,7 @@ if pid == 0:
         os._exit(1)
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0
+c = z.Client(z.ticket(rw)[1])       # (it hangs up on who is silent for 5 s)
 c.commit(one, two)                  # not used up by that
 
 # What is no message
@@ -68,7 +69,7 @@ for i in range(50):
     else:
         gone.send(z.BEGIN, one)
     gone.close()
-for i in range(100):                # the last rollback ends by itself
+for i in range(1200):               # the last rollback ends by itself
     one, c = z.client(rw)
     try:
         number, size, mtime = c.begin(one)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Tickets (abi/zc_ioctl.h) and the control socket (abi/zc_ctl.h), as a client program sees them."""
+import errno
 import fcntl
 import json
 import os
@@ -25,7 +26,7 @@ def ticket(fd):
 class Client:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket.settimeout(60)
+        self.socket.settimeout(200)
         self.socket.connect(path)
 
     def send(self, kind, body=b""):
@@ -33,6 +34,8 @@ class Client:
 
     def receive(self, kind):
         packet = self.socket.recv(1 << 17)
+        if not packet:
+            raise ConnectionResetError(errno.ECONNRESET, "the daemon has hung up")
         magic, version, got, length, status = HEADER.unpack_from(packet)
         # (Type 0: the connection is refused, whatever was asked.)
         assert (magic, version) == (MAGIC, 1), "a reply with a wrong header"

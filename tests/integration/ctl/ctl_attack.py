@@ -16,7 +16,7 @@ import time
 
 HEADER = struct.Struct("<IHHII")
 MAGIC, VERSION, PING, INFO, REPLY = 0x4354435A, 1, 1, 2, 0x8000
-PATIENCE = 30
+PATIENCE = 60
 
 
 def connect():

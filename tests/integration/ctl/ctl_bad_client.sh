@@ -8,7 +8,7 @@ fresh
 echo text >"$M/file"
 socket=$("$ZCCTL" info --json "$M" >"$T/json" && json "$T/json" 'j["socket"]')
 equal 'mode of the directory of sockets' "$(stat -c %a "$(dirname "$socket")")" 711
-timeout 120 python3 "$(dirname "$0")/ctl_attack.py" "$socket" || fail 'the attack succeeded'
+timeout 400 python3 "$(dirname "$0")/ctl_attack.py" "$socket" || fail 'the attack succeeded'
 equal 'the file' "$(<"$M/file")" text
 zc_umount "$M"
 [[ ! -e $socket ]] || fail 'the socket is left behind'

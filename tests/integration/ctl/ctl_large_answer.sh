@@ -6,7 +6,7 @@
 . "$(dirname "$0")/ctl_lib.sh" || exit 1
 need python3 setpriv
 serve large 60000
-timeout 120 python3 "$(dirname "$0")/ctl_attack.py" "$socket" || fail 'the attack succeeded'
+timeout 400 python3 "$(dirname "$0")/ctl_attack.py" "$socket" || fail 'the attack succeeded'
 exec {input}>&-
 wait "$pid" || fail "the server failed: $(<"$T/large.err")"
 [[ ! -e $socket ]] || fail 'the socket is left behind'

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../common.sh" || exit 1
 P=$ZC_BUILD/examples/mmap_commit
 
-"$P" --help | grep -q -- --stop-before-commit || fail '--help does not name the options'
+says --stop-before-commit "$P" --help || fail '--help does not name the options'
 # Nothing but the program's own commits may capture the file
 fresh commit=0
 

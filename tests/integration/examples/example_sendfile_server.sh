@@ -6,7 +6,7 @@
 need curl python3
 P=$ZC_BUILD/examples/sendfile_server
 
-"$P" --help | grep -q 'sendfile_server DIR PORT' || fail '--help does not show the arguments'
+says 'sendfile_server DIR PORT' "$P" --help || fail '--help does not show the arguments'
 fails 1 "$P" "$T/missing" 0
 grep -q '^sendfile_server: .*missing: No such file' "$T/fails.err" || fail 'a wrong error'
 
@@ -27,11 +27,11 @@ remount # nothing is cached
 
 "$P" "$D" 0 >"$T/port" 2>"$T/log" &
 server=$!
-soon 30 test -s "$T/port"
+soon 60 test -s "$T/port"
 port=$(<"$T/port")
 url=http://127.0.0.1:$port
-get() { curl -sS --fail --max-time 60 --path-as-is "$@"; }
-status() { curl -s --max-time 60 --path-as-is -o "$T/body" -w '%{http_code}' "$url/$1"; }
+get() { curl -sS --fail --max-time 150 --path-as-is "$@"; }
+status() { curl -s --max-time 150 --path-as-is -o "$T/body" -w '%{http_code}' "$url/$1"; }
 
 for name in 0 1 4095 4096 10485760 sub/file in; do
 	get -o "$T/get/file" "$url/$name"
@@ -47,7 +47,7 @@ for path in ../secret sub/../../secret out absolute; do
 done
 equal 'a directory' "$(status sub)" 403
 equal 'a FIFO' "$(status fifo)" 403
-equal 'a method' "$(curl -s -o /dev/null -w '%{http_code}' --max-time 60 -X PUT "$url/1")" 405
+equal 'a method' "$(curl -s -o /dev/null -w '%{http_code}' --max-time 150 -X PUT "$url/1")" 405
 ok 'nothing outside of the directory is served'
 
 # Clients that leave early, and one that reads slowly through a small window
@@ -57,7 +57,7 @@ def ask(path, window=None):
     s = socket.socket()
     if window:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-    s.settimeout(60)
+    s.settimeout(150)
     s.connect(("127.0.0.1", int(sys.argv[1])))
     if path:
         s.sendall(b"GET /" + path + b" HTTP/1.0\r\n\r\n")

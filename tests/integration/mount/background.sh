@@ -6,7 +6,7 @@
 zc_create "$S"
 mkdir "$M"
 # Its output must be closed, or a caller that reads it would wait for the daemon
-out=$(timeout 60 "$ZCFS" "$S" "$M" 2>&1) || fail "exit status $?: $out"
+out=$(timeout 120 "$ZCFS" "$S" "$M" 2>&1) || fail "exit status $?: $out"
 echo text >"$M/file" # at once
 equal 'a file' "$(<"$M/file")" text
 equal 'messages' "$out" ''
@@ -16,7 +16,7 @@ pid=$(zc_pid "$M")
 	fail 'the daemon is still of the session that started it'
 ok 'in the background, with nothing of the caller'
 zc_umount "$M"
-soon 30 gone "$pid"
+soon 60 gone "$pid"
 
 # Relative names are those of the caller
 cd "$T" || exit 1

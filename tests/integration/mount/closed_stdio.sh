@@ -7,7 +7,7 @@
 zc_create "$S"
 mkdir "$M"
 for closed in '<&-' '>&- 2>&-' '<&- >&- 2>&-'; do
-	eval "timeout 60 \"\$ZCFS\" \"\$S\" \"\$M\" $closed" || fail "mounting with $closed"
+	eval "timeout 120 \"\$ZCFS\" \"\$S\" \"\$M\" $closed" || fail "mounting with $closed"
 	echo text >"$M/file"
 	equal 'a file' "$(<"$M/file")" text
 	pid=$(zc_pid "$M")
@@ -19,7 +19,7 @@ for closed in '<&-' '>&- 2>&-' '<&- >&- 2>&-'; do
 	zc_check "$S"
 	ok "closed: $closed"
 done
-timeout 60 "$ZCFS" "$S" "$M" -o max_read=65536 || fail 'max_read'
+timeout 120 "$ZCFS" "$S" "$M" -o max_read=65536 || fail 'max_read'
 equal 'a file' "$(<"$M/file")" text
 zc_umount "$M"
 ok 'max_read is taken, and nothing waits'

@@ -4,20 +4,23 @@
 # A mount on top of ours is not what a signal to the daemon unmounts.
 . "$(dirname "$0")/../common.sh" || exit 1
 (($(id -u) == 0)) || skip 'only root can mount a tmpfs'
-fresh
-pid=$(zc_pid "$M")
+zc_create "$S"
+mkdir "$M"
+"$ZCFS" "$S" "$M" -f 2>"$T/log" &
+pid=$!
+soon 60 is_mounted "$M"
 echo below >"$M/below"
 mount -t tmpfs none "$M"
 echo above >"$M/above"
 kill -TERM "$pid"
-sleep 2
+soon 60 grep -q 'covered by another mount' "$T/log"
 equal 'the file above' "$(<"$M/above")" above
 kill -0 "$pid" || fail 'the daemon ended'
 umount "$M"
 equal 'the file below' "$(<"$M/below")" below
 kill -TERM "$pid"
 soon 60 not_mounted "$M"
-soon 60 gone "$pid"
+wait "$pid" || fail "exit status $? ($(<"$T/log"))"
 zc_check "$S"
 ok 'the mount above stayed, and ours ended when asked again'
 

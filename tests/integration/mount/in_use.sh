@@ -14,9 +14,9 @@ fails 2 "$ZCCTL" check "$S"
 grep -q '^zcctl: .*in use' "$T/fails.err" || fail "zcctl check: $(<"$T/fails.err")"
 
 # A mount that waits gets the store when it is free
-"$ZCFS" "$S" "$T/second" -f 2>"$T/log" &
+"$ZCFS" "$S" "$T/second" -f -o lock_wait=600 2>"$T/log" &
 pid=$!
-soon 30 grep -q 'in use.*waiting' "$T/log"
+soon 60 grep -q 'in use.*waiting' "$T/log"
 not_mounted "$T/second" || fail 'mounted twice'
 zc_umount "$M"
 soon 60 is_mounted "$T/second"

@@ -9,8 +9,8 @@ install -d -o 65534 -g 65534 "$T/user"
 U=$T/user
 as_user "$ZCCTL" create "$U/store" >/dev/null
 as_user mkdir "$U/mnt"
-as_user timeout 60 "$ZCFS" "$U/store" "$U/mnt" 2>"$T/err" || fail "zcfs: $(<"$T/err")"
-findmnt -n -o OPTIONS "$U/mnt" | grep -q 'user_id=65534' || fail 'not mounted as the user'
+as_user timeout 120 "$ZCFS" "$U/store" "$U/mnt" 2>"$T/err" || fail "zcfs: $(<"$T/err")"
+says 'user_id=65534' findmnt -n -o OPTIONS "$U/mnt" || fail 'not mounted as the user'
 as_user bash -c "cd '$U/mnt' && mkdir dir && echo text >dir/file && ln -s dir link && sync dir/file"
 equal 'the file' "$(as_user cat "$U/mnt/link/file")" text
 equal 'its owner' "$(as_user stat -c %u:%g "$U/mnt/dir/file")" 65534:65534

@@ -10,20 +10,14 @@ mkdir "$M/dir"
 echo text >"$M/dir/file"
 echo new >"$M/other"
 mv "$M/other" "$M/replaced"
-committed() {
-	[[ $("$ZCCTL" info --json "$M" | python3 -c 'import json, sys
-print(json.load(sys.stdin)["pending_files"])') == 0 ]]
-}
-sleep 3
-soon 30 committed # a slow machine may take longer
+periodic_commit
 crash commit=1
 equal 'the file' "$(<"$M/dir/file")" text
 equal 'the replaced file' "$(<"$M/replaced")" new
 ok 'written, closed, and there after a crash'
 echo more >>"$M/dir/file"
 rm "$M/replaced"
-sleep 3
-soon 30 committed
+periodic_commit
 crash
 equal 'the file, second time' "$(paste -sd, "$M/dir/file")" text,more
 [[ ! -e $M/replaced ]] || fail 'a removed file is back'

@@ -41,5 +41,5 @@ refuses 'cache=' "$ZCFS" "$S" "$M" -o cache=some
 refuses 'commit=' "$ZCFS" "$S" "$M" -o commit=never
 refuses 'workers=' "$ZCFS" "$S" "$M" -o workers=0
 not_mounted "$M" || fail 'mounted in spite of a wrong option'
-"$ZCFS" --help | grep -q 'commit=' || fail '--help does not list the options'
-"$ZCFS" --version | grep -Eq 'zcfs.* [0-9]+\.[0-9]+' || fail '--version does not tell the version'
+says 'commit=' "$ZCFS" --help || fail '--help does not list the options'
+says 'zcfs.* [0-9]+\.[0-9]+' "$ZCFS" --version || fail '--version does not tell the version'

@@ -238,7 +238,7 @@ static void efbig_over_the_limit(void)
 
 static void etxtbsy(void)
 {
-	char *args[] = { "sleep", "30", NULL };
+	char *args[] = { "sleep", "1000", NULL };
 	char buf[65536], byte;
 	int in, out, ready[2];
 	ssize_t n;

@@ -18,6 +18,7 @@ if ! as_user test -r /dev/fuse -a -w /dev/fuse; then
 		ZC_OWN_NAMESPACE=yes unshare --mount --propagation private -- "$0"
 		exit 0
 	fi
+	zc_leave_others
 	mkdir "$T/dev"
 	mount -t tmpfs -o size=64k,mode=0755 none "$T/dev"
 	mknod -m 0666 "$T/dev/fuse" c 10 229
@@ -29,7 +30,7 @@ install -d -o 65534 -g 65534 -m 0755 "$T/home"
 
 as_user "$ZCCTL" create "$T/home/store" >/dev/null
 as_user mkdir "$T/home/mnt"
-as_user timeout 120 "$ZCFS" "$T/home/store" "$T/home/mnt" </dev/null
+as_user timeout 300 "$ZCFS" "$T/home/store" "$T/home/mnt" </dev/null
 as_user mountpoint -q "$T/home/mnt" || fail "zcfs returned, but nothing is mounted"
 [[ "$(stat -c %u "/proc/$(zc_pid "$T/home/mnt")")" == 65534 ]] ||
 	fail "the daemon does not run as the user who mounted"
@@ -40,7 +41,7 @@ as_user "$T/posix_check" "$T/home/mnt"
 if ls "$T/home/mnt" >/dev/null 2>&1; then
 	fail "another user can list a mount without allow_other"
 fi
-as_user timeout 120 "$ZCCTL" umount "$T/home/mnt"
+as_user timeout 300 "$ZCCTL" umount "$T/home/mnt"
 if as_user mountpoint -q "$T/home/mnt"; then
 	fail "zcctl umount returned, but it is still mounted"
 fi

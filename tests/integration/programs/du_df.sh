@@ -21,7 +21,7 @@ fallocate -l 8M "$M/allocated"
 equal 'du of allocated space' "$(du -k "$M/allocated" | cut -f 1)" 8192
 ok "df and du agree"
 rm "$M"/*
-soon 30 settled
+soon 120 settled
 ok 'removed, and the space is back'
 remount
 (($(used) <= start + 64)) || fail "$(used) pages used after a new mount, $start at first"

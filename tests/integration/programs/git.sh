@@ -8,6 +8,7 @@ export HOME=$T GIT_CONFIG_NOSYSTEM=1
 git config --global user.name zcfs
 git config --global user.email zcfs@example.org
 git config --global core.fsync all
+git config --global gc.auto 0 # nothing goes on behind our back
 
 # 300 commits, each of which changes one of 200 files and adds one
 awk 'BEGIN {

@@ -16,7 +16,7 @@ ok '300 transactions, the same after a new mount'
 "$P" run "$M/env" 100000 >"$T/done" 2>"$T/err" &
 pid=$!
 enough() { (($(wc -l <"$T/done") >= 100)); }
-soon 60 enough
+soon 200 enough
 zc_kill "$M"
 kill -9 "$pid" 2>/dev/null || true
 wait "$pid" || true

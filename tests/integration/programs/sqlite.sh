@@ -7,7 +7,7 @@ DB=$M/test.db
 
 # EXTRA: in DELETE mode only that syncs the directory after the journal is gone
 sql() {
-	sqlite3 -bail -cmd '.timeout 5000' -cmd 'PRAGMA synchronous=EXTRA' "$DB" "$@"
+	sqlite3 -bail -cmd '.timeout 60000' -cmd 'PRAGMA synchronous=EXTRA' "$DB" "$@"
 }
 
 # Each transaction moves an amount between accounts, makes a note of it, and says so when it is
@@ -15,7 +15,7 @@ sql() {
 transactions() {
 	local i
 	echo 'PRAGMA synchronous=EXTRA;'
-	for ((i = $1; i < $1 + 100000; i++)); do
+	for ((i = $1; i < $1 + 20000; i++)); do
 		echo "BEGIN; UPDATE account SET amount = amount - 1 WHERE id = $((i % 50));"
 		echo "UPDATE account SET amount = amount + 1 WHERE id = $(((i * 7 + 1) % 50));"
 		echo "INSERT INTO note VALUES ($i, hex(randomblob(300))); COMMIT; SELECT $i;"
@@ -30,7 +30,7 @@ run_until_killed() {
 	transactions "$1" >"$T/script"
 	sqlite3 -bail "$DB" <"$T/script" >"$T/done" 2>/dev/null &
 	local pid=$!
-	soon 60 enough
+	soon 200 enough
 	"$2" "$pid"
 	kill -9 "$pid" 2>/dev/null || true
 	wait "$pid" 2>/dev/null || true

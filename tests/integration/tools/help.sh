@@ -17,9 +17,9 @@ for verb in $verbs; do
 	fi
 done
 for verb in commit rollback policy info ls stat check probe; do
-	"$ZCCTL" "$verb" --help | grep -q -- --json || fail "zcctl $verb --help does not name --json"
+	says --json "$ZCCTL" "$verb" --help || fail "zcctl $verb --help does not name --json"
 done
-"$ZCCTL" --version | grep -Eq '^zcctl [0-9]+\.[0-9]+' || fail '--version'
+says '^zcctl [0-9]+\.[0-9]+' "$ZCCTL" --version || fail '--version'
 refuses 'verb' "$ZCCTL"
 refuses 'dance' "$ZCCTL" dance
 fails 2 "$ZCCTL" dance

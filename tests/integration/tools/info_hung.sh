@@ -5,9 +5,10 @@
 . "$(dirname "$0")/../common.sh" || exit 1
 fresh
 pid=$(zc_pid "$M")
-kill -STOP "$pid"
-refuses '(answer|time|hang)' timeout 30 "$ZCCTL" info "$M"
+zc_stop "$pid"
+refuses '(answer|time|hang)' timeout 100 "$ZCCTL" info "$M"
 kill -CONT "$pid"
-timeout 30 "$ZCCTL" info "$M" >/dev/null
+answers() { timeout 60 "$ZCCTL" info "$M" >/dev/null; }
+soon 120 answers
 zc_umount "$M"
 ok 'a daemon that hangs is told from one that answers'

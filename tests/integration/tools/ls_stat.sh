@@ -24,7 +24,7 @@ equal 'lines of ls' "$(wc -l <"$T/text")" 5 # also with a name of two lines
 "$ZCCTL" ls --json "$S" >"$T/json"
 equal 'names of ls --json' "$(json "$T/json" 'sorted(e["path"] for e in j)')" \
 	"['a name', 'dir', 'fifo', 'link', 'new\\nline']"
-"$ZCCTL" ls "$S:/dir" | grep -q file || fail 'ls STORE:PATH'
+says file "$ZCCTL" ls "$S:/dir" || fail 'ls STORE:PATH'
 equal 'ls of a file' "$("$ZCCTL" ls "$S:dir/file" | wc -l)" 1
 ok 'ls'
 

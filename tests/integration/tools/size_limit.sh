@@ -68,7 +68,7 @@ for way in fsync close fallocate; do
 		verify "$way" "$count"
 	fi
 	rm "$M/$way"*
-	soon 30 is_free
+	soon 120 is_free
 done
 remount
 is_free || fail "$(free) MiB free after a new mount, $start at first"
