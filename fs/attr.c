@@ -89,6 +89,9 @@ static unsigned set_of(const struct fuse_setattr_in *in)
 		set &= ~(unsigned)STORE_SET_ATIME;
 	if (set & STORE_SET_MTIME_NOW)
 		set &= ~(unsigned)STORE_SET_MTIME;
+	/* The kernel's own now, where it comes with that: both times are to be the same. */
+	if (set & STORE_SET_ATIME_NOW && set & STORE_SET_MTIME)
+		set ^= STORE_SET_ATIME_NOW | STORE_SET_ATIME;
 	return set;
 }
 

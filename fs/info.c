@@ -30,6 +30,8 @@ static bool add_store(cJSON *json, const struct store_info *s)
 		{ "compat", s->compat },
 		{ "commit", s->commit },
 		{ "commits", s->commits },
+		{ "logged_commits", s->logged_commits },
+		{ "logged_bytes", s->logged_bytes },
 		{ "inodes", s->inodes },
 		{ "page_file_bytes", s->pages * FS_PAGE },
 		{ "used_bytes", (s->pages - s->free_pages) * FS_PAGE },

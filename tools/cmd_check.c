@@ -116,9 +116,9 @@ static void __attribute__((noreturn)) child(const char *store, int fd, bool prog
 	} else {
 		snprintf(text, sizeof(text),
 			 "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-			 " %" PRIu64 " %" PRIu64 " %" PRIu64,
+			 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
 			 n.findings, n.inodes, n.directories, n.files, n.entries, n.pages_used,
-			 n.pages_free, n.pages_shared, n.orphans);
+			 n.pages_free, n.pages_shared, n.orphans, n.logged);
 		tell(t.out, 'R', text);
 	}
 	_exit(0);
@@ -188,12 +188,12 @@ static void take_line(struct outcome *o, const char *line)
 		o->finished = true;
 		break;
 	case 'R':
-		o->finished =
-			sscanf(line + 1,
-			       "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-			       " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
-			       &n->findings, &n->inodes, &n->directories, &n->files, &n->entries,
-			       &n->pages_used, &n->pages_free, &n->pages_shared, &n->orphans) == 9;
+		o->finished = sscanf(line + 1,
+				     "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+				     " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
+				     &n->findings, &n->inodes, &n->directories, &n->files,
+				     &n->entries, &n->pages_used, &n->pages_free, &n->pages_shared,
+				     &n->orphans, &n->logged) == 10;
 		break;
 	default:
 		break;
@@ -261,6 +261,7 @@ static void print_json(const struct outcome *o)
 	json_u64(json, "pages_free", n->pages_free);
 	json_u64(json, "pages_shared", n->pages_shared);
 	json_u64(json, "orphans", n->orphans);
+	json_u64(json, "logged_commits", n->logged);
 	json_print(json);
 	cJSON_Delete(json);
 }
@@ -279,6 +280,9 @@ static void print_text(const struct outcome *o)
 		       " names, %s in use, %" PRIu64 " pages shared, %" PRIu64 " orphans\n",
 		       o->args->store, n->files, n->directories, n->entries,
 		       human(n->pages_used * 4096, used), n->pages_shared, n->orphans);
+	if (!o->told && n->logged)
+		printf("%" PRIu64 " commits in its intent log, which the next mount takes over\n",
+		       n->logged);
 }
 
 static int judge(struct outcome *o)

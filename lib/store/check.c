@@ -195,6 +195,32 @@ static void check_page_file(struct check *c, int dir_fd)
 			  (unsigned long long)st.st_size, (unsigned long long)c->super.pages, PAGE);
 }
 
+/* Commits that the next mount takes from the intent log. What ends the log is no finding: a power cut
+ * may leave any part of the last record. */
+static int check_log(struct check *c, int dir_fd, struct zu_err *err)
+{
+	zu_cleanup_close int fd = openat(dir_fd, "log", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	zu_cleanup_free uint8_t *buf = NULL;
+	struct intent_record rec;
+	uint64_t pos = 0;
+	size_t room = 0;
+	int r;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0) {
+		check_say(c, NULL, "file log: %s", strerror(errno));
+		return 0;
+	}
+	while ((r = intent_read(fd, &c->super, pos, c->result.logged, &buf, &room, &rec)) > 0) {
+		pos += rec.length;
+		c->result.logged++;
+	}
+	return r < 0 ? zu_err_set(err, -r, "store %s: cannot read its file log: %s", c->path,
+				  strerror(-r))
+		     : 0;
+}
+
 static int no_features(struct check *c, struct zu_err *err)
 {
 	uint64_t unknown = c->super.ro_compat & ~ZCF_RO_COMPAT_KNOWN;
@@ -226,6 +252,9 @@ static int check_metadata(struct check *c, int dir_fd, const uint8_t uuid[16], s
 	if (memcmp(uuid, c->super.uuid, sizeof(c->super.uuid)) != 0)
 		check_say(c, NULL, "file format: its uuid is not the one of the metadata");
 	check_page_file(c, dir_fd);
+	r = check_log(c, dir_fd, err);
+	if (r < 0)
+		return r;
 	r = check_records(c);
 	if (r < 0)
 		return zu_err_set(err, -r, "store %s: cannot check it: %s", c->path, strerror(-r));

@@ -321,6 +321,7 @@ struct store_check_options {
 struct store_check_result {
 	uint64_t findings;
 	uint64_t inodes, directories, files, entries, pages_used, pages_free, pages_shared, orphans;
+	uint64_t logged; /* commits in the intent log */
 };
 /* Every invariant of docs/FORMAT.md, read-only, of a store that nobody has open for writing. 0:
  * `ret_result->findings` says whether it is sound; else it could not be checked, see `err`.

@@ -82,6 +82,7 @@ static int step_rename(int i, struct slot *s)
 {
 	char name[32], tmp[32], from[4096], to[4096];
 	uint32_t v = begin(s);
+	bool replaces;
 	int fd, rc;
 
 	slot_name(i, false, name);
@@ -92,7 +93,11 @@ static int step_rename(int i, struct slot *s)
 	if (fd < 0)
 		return fd;
 	rc = put(fd, slot_file(i), v, v % 3 == 0);
-	if (!rc && v % 4 == 0 && fsync(fd))
+	/* Only a name that replaces another one carries its data. */
+	replaces = access(to, F_OK) == 0;
+	if (!rc && !replaces && errno != ENOENT)
+		rc = -errno;
+	if (!rc && (v % 4 == 0 || !replaces) && fsync(fd))
 		rc = -errno;
 	if (v % 2) {
 		close(fd);

@@ -44,8 +44,11 @@ commits() {
 # periodic_commit: until the daemon of $M, which commits every few seconds, has committed what was
 # changed before this call. (One may have been under way already.)
 periodic_commit() {
-	local before
-	before=$(commits) || fail 'zcctl info'
+	local before=
+	for _ in {1..20}; do
+		! before=$(commits) || break
+	done
+	[[ -n $before ]] || fail 'zcctl info'
 	soon 120 has_commits $((before + 2))
 }
 

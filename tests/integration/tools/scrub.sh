@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../common.sh" || exit 1
 need python3
 zc_create "$S" --checksum
-zc_mount "$S" "$M"
+zc_mount "$S" "$M" commit=0 # each page is written once
 mkdir "$M/dir"
 head -c 3000000 /dev/urandom >"$M/dir/good"
 head -c 3000000 /dev/zero | tr '\0' 'x' >"$M/dir/bad file"
