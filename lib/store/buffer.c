@@ -256,7 +256,6 @@ int buffer_flush_all(struct store *s)
 		return r;
 	}
 	s->flushing = true;
-	s->flushes++;
 	store_unlock(s);
 	r = buffer_write(s, list, n);
 	store_lock(s);

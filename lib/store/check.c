@@ -195,27 +195,31 @@ static void check_page_file(struct check *c, int dir_fd)
 			  (unsigned long long)st.st_size, (unsigned long long)c->super.pages, PAGE);
 }
 
-/* Commits that the next mount takes from the intent log. What ends the log is no finding: a power cut
- * may leave any part of the last record. */
+/* Commits that the next mount takes from the intent log. A last record that is not whole is no finding: a
+ * power cut may leave any part of it. */
 static int check_log(struct check *c, int dir_fd, struct zu_err *err)
 {
-	zu_cleanup_close int fd = openat(dir_fd, "log", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	zu_cleanup_close int fd = intent_open(dir_fd);
 	zu_cleanup_free uint8_t *buf = NULL;
 	struct intent_record rec;
 	uint64_t pos = 0;
 	size_t room = 0;
 	int r;
 
-	if (fd < 0 && errno == ENOENT)
+	if (fd == -ENOENT)
 		return 0;
 	if (fd < 0) {
-		check_say(c, NULL, "file log: %s", strerror(errno));
+		check_say(c, NULL, "file log: %s",
+			  fd == -EINVAL ? "not a regular file" : strerror(-fd));
 		return 0;
 	}
 	while ((r = intent_read(fd, &c->super, pos, c->result.logged, &buf, &room, &rec)) > 0) {
 		pos += rec.length;
 		c->result.logged++;
 	}
+	if (r == 0 && intent_goes_on(fd, &c->super, pos, c->result.logged))
+		check_say(c, NULL, "file log: commit %llu is damaged, and later ones are there",
+			  (unsigned long long)c->result.logged);
 	return r < 0 ? zu_err_set(err, -r, "store %s: cannot read its file log: %s", c->path,
 				  strerror(-r))
 		     : 0;

@@ -194,7 +194,7 @@ int chunk_change(struct store *s, struct inode *i, uint64_t index, struct chunk 
 {
 	struct run runs[ZCF_CHUNK_PAGES];
 	struct chunk *c;
-	int n = pending_get(s, i);
+	int n = pending_get(i);
 
 	if (n < 0)
 		return n;
@@ -277,7 +277,7 @@ uint64_t chunk_next(struct store *s, struct inode *i, uint64_t index)
 	return next;
 }
 
-int pending_get(struct store *s, struct inode *i)
+int pending_get(struct inode *i)
 {
 	if (i->pend)
 		return 0;
@@ -285,7 +285,6 @@ int pending_get(struct store *s, struct inode *i)
 	if (!i->pend)
 		return -ENOMEM;
 	i->pend->cut = UINT64_MAX;
-	i->pend->flushes = s->flushes;
 	return 0;
 }
 

@@ -136,6 +136,14 @@ static int put_down(struct store *s, struct commit *c, const char **ret_what)
 	return r;
 }
 
+/* Who flushes buffers, or has several writes to make, ends first. */
+static void wait_for_others(struct store *s)
+{
+	s->freezing = true;
+	while (s->flushing || s->holds)
+		pthread_cond_wait(&s->finished, &s->lock);
+}
+
 /* From here on changes go on top. */
 static void frozen(struct store *s)
 {
@@ -173,6 +181,7 @@ static int commit_whole(struct store *s, struct commit *c, unsigned flags)
 static int commit_logged(struct store *s, struct commit *c)
 {
 	const char *what = "cannot prepare a commit";
+	uint64_t length = 0;
 	int r = freeze_logged(s, c);
 
 	if (r == 0 && !c->count)
@@ -180,13 +189,21 @@ static int commit_logged(struct store *s, struct commit *c)
 	frozen(s);
 	if (r == 0) {
 		what = "cannot write to the intent log";
-		r = intent_write(s, (uint32_t)c->count, c->entries);
+		r = intent_write(s, (uint32_t)c->count, c->entries, &length);
 	}
 	store_lock(s);
+	if (r == 0)
+		intent_written(s, length);
+	buffer_logged(s, c->buffers, c->nbuffers);
+	/* They stay captured, in the list of the log. */
+	c->count = c->nbuffers = 0;
+	if (r == -ENOSPC || r == -EDQUOT || r == -EFBIG) {
+		intent_refuse(s, r);
+		wait_for_others(s);
+		return commit_whole(s, c, 0);
+	}
 	if (r < 0)
 		store_fail(s, r, what);
-	buffer_logged(s, c->buffers, c->nbuffers);
-	c->count = 0; /* they stay captured, in the list of the log */
 	return r;
 }
 
@@ -194,11 +211,10 @@ static int commit_logged(struct store *s, struct commit *c)
 static void commit_once(struct store *s, unsigned flags)
 {
 	struct commit c = { 0 };
+	bool prepare;
 	int r = -EIO;
 
-	s->freezing = true;
-	while (s->flushing || s->holds)
-		pthread_cond_wait(&s->finished, &s->lock);
+	wait_for_others(s);
 	if (s->failed) {
 		c.requests = s->queue;
 		s->queue = NULL;
@@ -216,12 +232,14 @@ static void commit_once(struct store *s, unsigned flags)
 		alloc_look_at_host(s);
 		alloc_update_low(s);
 	}
+	prepare = intent_wanted(s);
 	s->commit_serial++;
 	pthread_cond_broadcast(&s->finished);
 	store_unlock(s);
 	commit_free(&c, r == 0);
 	answer(c.requests, r < 0 ? -EIO : 0);
-	intent_prepare(s);
+	if (prepare)
+		intent_prepare(s);
 	store_lock(s);
 }
 

@@ -18,11 +18,12 @@ static int logged_shared(struct store *s, struct inode *i, uint64_t n, const str
 	struct chunk *c = s->frozen ? NULL : pending_chunk(i->cap, n / ZCF_CHUNK_PAGES);
 	int r = 0;
 
-	for (unsigned k = 0; c && k < c->count && r == 0; k++) {
+	for (unsigned k = 0; c && k < c->count && r == 0;) {
 		const struct run old = c->runs[k];
 		unsigned first = MAX(old.first, run->first);
 		unsigned end = MIN(old.first + old.count, run->first + run->count);
 
+		k++;
 		/* (Both name the same pages, or none in common.) */
 		if (first >= end || !(old.flags & RUN_FRESH) ||
 		    old.page - old.first != run->page - run->first)
@@ -30,7 +31,8 @@ static int logged_shared(struct store *s, struct inode *i, uint64_t n, const str
 		r = pin_add(s, run->page + (first - run->first), end - first);
 		if (r == 0)
 			r = chunk_set(s, i, c, first, end - first, run->page + (first - run->first),
-				      old.birth, RUN_SHARED | (old.flags & RUN_UNWRITTEN));
+				      old.birth, RUN_SHARED);
+		k = 0; /* it may have joined its neighbours: from the start */
 	}
 	return r;
 }

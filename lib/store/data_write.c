@@ -78,7 +78,7 @@ static int page_place(struct store *s, struct inode *i, uint64_t n, struct buffe
 		      const struct run *old)
 {
 	bool same = old->count && old->page == b->page;
-	uint8_t flags = same ? old->flags & RUN_FRESH : RUN_FRESH;
+	uint8_t flags = same && !(old->flags & RUN_FRESH) ? RUN_FILLED : RUN_FRESH;
 	struct chunk *c;
 	int r = chunk_change(s, i, n / ZCF_CHUNK_PAGES, &c);
 
@@ -246,7 +246,7 @@ static int cut_chunks(struct store *s, struct inode *i, uint64_t first)
 	int r = count_pages(s, i, first, &gone);
 
 	if (r == 0)
-		r = pending_get(s, i);
+		r = pending_get(i);
 	if (r < 0)
 		return r;
 	for (c = RB_NFIND(chunk_tree, &i->pend->chunks, &find); c; c = next) {

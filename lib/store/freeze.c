@@ -38,16 +38,14 @@ static int add_frozen(struct commit *c, struct inode *i)
 /* What changed in a file's data goes to what the next commit takes. */
 static int capture(struct store *s, struct inode *i)
 {
-	int r = 0;
-
 	inode_data_clean(s, i);
+	i->kept = i->now;
 	if (i->cap && i->pend)
-		r = pending_merge(s, i);
-	else if (i->pend)
+		return pending_merge(s, i);
+	if (i->pend)
 		i->cap = i->pend;
 	i->pend = NULL;
-	i->kept = i->now;
-	return r;
+	return 0;
 }
 
 static int freeze_data(struct store *s, struct commit *c, struct inode *i)
@@ -116,11 +114,15 @@ static void freeze_record(struct frozen_inode *f)
 static int freeze_buffers(struct store *s, struct commit *c, const struct pending *p)
 {
 	struct chunk *k;
+	int r;
 
 	RB_FOREACH(k, chunk_tree, (struct chunk_tree *)&p->chunks)
 		for (unsigned n = 0; n < k->count; n++) {
-			int r = buffer_collect(s, k->runs[n].page, k->runs[n].count, &c->buffers,
-					       &c->nbuffers, &c->buffers_room);
+			/* What the log took as unwritten may have been written in its place since. */
+			if (k->runs[n].flags & RUN_UNWRITTEN)
+				continue;
+			r = buffer_collect(s, k->runs[n].page, k->runs[n].count, &c->buffers,
+					   &c->nbuffers, &c->buffers_room);
 
 			if (r < 0)
 				return r;
@@ -130,7 +132,11 @@ static int freeze_buffers(struct store *s, struct commit *c, const struct pendin
 
 static void take_requests(struct store *s, struct commit *c)
 {
-	c->requests = s->queue;
+	struct commit_request **tail = &c->requests;
+
+	while (*tail)
+		tail = &(*tail)->next;
+	*tail = s->queue;
 	s->queue = NULL;
 	s->queue_tail = &s->queue;
 }

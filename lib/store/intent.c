@@ -65,21 +65,36 @@ static int make(struct store *s)
 	return r;
 }
 
+/* A copy of a store may have holes where it was zeros. Nothing in the log is needed any more. */
+static int refill(struct store *s, uint64_t size)
+{
+	zu_cleanup_close int fd = openat(s->dir_fd, "log", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fill(fd, size);
+}
+
 static int open_log(struct store *s)
 {
-	int flags = O_RDWR | O_DSYNC | O_CLOEXEC, fd = openat(s->dir_fd, "log", flags | O_DIRECT);
+	int flags = O_RDWR | O_DSYNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	zu_cleanup_close int fd = openat(s->dir_fd, "log", flags | O_DIRECT);
 	struct stat st;
+	int r = 0;
 
 	if (fd < 0 && errno == EINVAL)
 		fd = openat(s->dir_fd, "log", flags);
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (fstat(fd, &st) < 0 || st.st_size < LOG_LEAST) {
-		close(fd);
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	st.st_size -= st.st_size % LOG_LEAST;
+	if (!st.st_size)
 		return -ENOENT;
-	}
-	s->intent.fd = fd;
-	s->intent.size = PAGE_DOWN((uint64_t)st.st_size);
+	if (st.st_blocks * 512 < st.st_size)
+		r = refill(s, (uint64_t)st.st_size);
+	if (r < 0)
+		return r;
+	s->intent.fd = TAKE_FD(fd);
+	s->intent.size = (uint64_t)st.st_size;
 	return 0;
 }
 
@@ -97,10 +112,6 @@ void intent_prepare(struct store *s)
 	struct intent *l = &s->intent;
 	int r;
 
-	/* (Where there is little room, it is for the files.) */
-	if (l->fd >= 0 || l->refused || !s->options.log_bytes ||
-	    s->host_avail * PAGE / 16 < s->options.log_bytes)
-		return;
 	r = have_memory(l);
 	if (r == 0)
 		r = open_log(s);
@@ -109,12 +120,17 @@ void intent_prepare(struct store *s)
 		if (r == 0)
 			r = open_log(s);
 	}
-	if (r == 0)
-		return;
-	l->refused = true;
-	store_log(s, STORE_LOG_WARNING,
-		  "store %s: cannot make its intent log: %s; small commits are slower without it",
-		  s->path, strerror(-r));
+	if (r < 0)
+		intent_refuse(s, r);
+}
+
+bool intent_wanted(const struct store *s)
+{
+	const struct intent *l = &s->intent;
+
+	/* Where there is little room, it is for the files. */
+	return l->fd < 0 && !l->refused && !s->failed && !s->stopping && s->options.log_bytes &&
+	       s->host_avail * PAGE / 16 >= s->options.log_bytes;
 }
 
 bool intent_fits(const struct store *s, uint64_t pages, uint64_t entries)
@@ -125,7 +141,7 @@ bool intent_fits(const struct store *s, uint64_t pages, uint64_t entries)
 	       l->pos + PAGE_UP(entries) + pages * PAGE <= l->size;
 }
 
-int intent_write(struct store *s, uint32_t files, size_t entries)
+int intent_write(struct store *s, uint32_t files, size_t entries, uint64_t *ret_length)
 {
 	struct intent *l = &s->intent;
 	struct zcf_log_record *h = (struct zcf_log_record *)l->entries;
@@ -146,11 +162,31 @@ int intent_write(struct store *s, uint32_t files, size_t entries)
 	r = pagefile_gather(l->fd, l->iov, l->niov, (off_t)l->pos);
 	if (r < 0)
 		return r;
+	*ret_length = length;
+	return 0;
+}
+
+void intent_written(struct store *s, uint64_t length)
+{
+	struct intent *l = &s->intent;
+
 	l->pos += length;
 	l->sequence++;
 	l->commits++;
 	l->bytes += length;
-	return 0;
+}
+
+void intent_refuse(struct store *s, int error)
+{
+	struct intent *l = &s->intent;
+
+	if (l->fd >= 0)
+		close(l->fd);
+	l->fd = -1;
+	l->refused = true;
+	store_log(s, STORE_LOG_WARNING,
+		  "store %s: cannot write its intent log: %s; small commits are slower without it",
+		  s->path, strerror(-error));
 }
 
 void intent_reset(struct store *s)
@@ -166,6 +202,17 @@ void intent_close(struct store *s)
 	free(s->intent.entries);
 	free(s->intent.iov);
 	free(s->intent.inodes);
+}
+
+int intent_open(int dir_fd)
+{
+	zu_cleanup_close int fd =
+		openat(dir_fd, "log", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? TAKE_FD(fd) : -EINVAL;
 }
 
 static int need(uint8_t **buf, size_t *room, size_t length)
@@ -220,4 +267,19 @@ int intent_read(int fd, const struct rec_super *super, uint64_t pos, uint64_t se
 	rec.at = *buf;
 	*ret_record = rec;
 	return 1;
+}
+
+bool intent_goes_on(int fd, const struct rec_super *super, uint64_t pos, uint64_t sequence)
+{
+	zu_cleanup_free uint8_t *buf = NULL;
+	struct zcf_log_record h;
+	struct intent_record rec;
+	size_t room = 0;
+
+	for (; zu_pread_full(fd, &h, sizeof(h), (off_t)pos) == sizeof(h); pos += PAGE)
+		if (memcmp(h.magic, ZCF_LOG_MAGIC, sizeof(h.magic)) == 0 &&
+		    zu_get_le64(h.sequence) > sequence &&
+		    intent_read(fd, super, pos, zu_get_le64(h.sequence), &buf, &room, &rec) > 0)
+			return true;
+	return false;
 }

@@ -29,13 +29,15 @@ static bool run_suits(struct store *s, const struct run *run, struct sizes *n)
 
 	if (run->flags & RUN_SHARED)
 		return false;
+	if (run->flags & RUN_UNWRITTEN)
+		return !(run->flags & RUN_FRESH);
 	for (struct buffer *b = buffer_from(s, run->page, end); b && b->page < end;
 	     b = RB_NEXT(buffer_tree, &s->buffers, b)) {
 		buffers++;
 		n->pages += !b->logged;
 	}
 	/* New pages without a buffer were allocated only, or written to the page file. */
-	return !(run->flags & RUN_FRESH) || buffers == run->count;
+	return !(run->flags & (RUN_FRESH | RUN_FILLED)) || buffers == run->count;
 }
 
 static bool data_suits(struct store *s, const struct pending *p, struct sizes *n)
@@ -44,8 +46,6 @@ static bool data_suits(struct store *s, const struct pending *p, struct sizes *n
 
 	if (!p)
 		return true;
-	if (p->flushes != s->flushes)
-		return false;
 	RB_FOREACH(c, chunk_tree, (struct chunk_tree *)&p->chunks) {
 		if (++n->chunks > CHUNKS_MOST)
 			return false;
@@ -127,6 +127,8 @@ static int put_pages(struct store *s, struct commit *c, const struct chunk *k, u
 		const struct run *run = &k->runs[j];
 		uint64_t stop = run->page + run->count;
 
+		if (run->flags & RUN_UNWRITTEN) /* its buffer, if it has one, is a clone's */
+			continue;
 		for (struct buffer *b = buffer_from(s, run->page, stop); b && b->page < stop;
 		     b = RB_NEXT(buffer_tree, &s->buffers, b)) {
 			unsigned p = run->first + (unsigned)(b->page - run->page);

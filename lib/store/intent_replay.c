@@ -4,7 +4,6 @@
  * that follows puts them into LMDB. (On a store that is opened read-only they stay in memory.)
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -150,7 +149,7 @@ static int do_record(struct store *s, const struct intent_record *rec)
 
 int intent_replay(struct store *s, struct zu_err *err)
 {
-	zu_cleanup_close int fd = openat(s->dir_fd, "log", O_RDONLY | O_CLOEXEC);
+	zu_cleanup_close int fd = intent_open(s->dir_fd);
 	zu_cleanup_free uint8_t *buf = NULL;
 	struct intent_record rec;
 	uint64_t pos = 0, n = 0;
@@ -158,10 +157,11 @@ int intent_replay(struct store *s, struct zu_err *err)
 	int r;
 
 	if (fd < 0)
-		return errno == ENOENT
+		return fd == -ENOENT
 			       ? 0
-			       : zu_err_set(err, errno, "store %s: cannot open its file log: %s",
-					    s->path, strerror(errno));
+			       : zu_err_set(err, -fd, "store %s: cannot open its file log: %s",
+					    s->path,
+					    fd == -EINVAL ? "not a regular file" : strerror(-fd));
 	store_lock(s);
 	while ((r = intent_read(fd, &s->super, pos, n, &buf, &room, &rec)) > 0) {
 		r = do_record(s, &rec);
@@ -171,6 +171,12 @@ int intent_replay(struct store *s, struct zu_err *err)
 		n++;
 	}
 	store_unlock(s);
+	if (r == 0 && intent_goes_on(fd, &s->super, pos, n))
+		return zu_err_set(
+			err, EBADMSG,
+			"store %s: commit %llu of its intent log is damaged, and later ones "
+			"are there; restore it from a backup",
+			s->path, (unsigned long long)n);
 	if (r < 0)
 		return zu_err_set(err, r == -EIO ? EBADMSG : -r,
 				  "store %s: cannot do commit %llu of its intent log again: %s%s",

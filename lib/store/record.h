@@ -29,6 +29,7 @@ struct run {
 /* In memory only, see chunk.h */
 #define RUN_FRESH 2u
 #define RUN_SHARED 4u
+#define RUN_FILLED 8u
 
 /* What the record of an inode says. Times in ns since the epoch are sec, nsec. */
 struct rec_time {

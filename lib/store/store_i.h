@@ -42,6 +42,7 @@
  * RUN_FRESH   allocated since the last capture, named by this chunk alone: dropped when replaced
  * RUN_SHARED  taken from another place by a clone: counted in `pins` while pending
  * neither     also named by the committed record of this chunk, at the same position
+ * RUN_FILLED  neither, and unwritten there: written in its place since the last capture
  */
 struct chunk {
 	RB_ENTRY(chunk) node;
@@ -57,7 +58,6 @@ RB_HEAD(chunk_tree, chunk);
 struct pending {
 	struct chunk_tree chunks; /* whole new contents of the chunks that changed */
 	uint64_t cut;		  /* chunks >= cut that are not in `chunks` are empty */
-	uint64_t flushes;	  /* store->flushes when it began */
 };
 
 /* ---- inodes (inode.c) --------------------------------------------------------------------- */
@@ -250,10 +250,9 @@ struct store {
 	pthread_cond_t wake, finished;
 	struct commit_request *queue, **queue_tail;
 	bool committing;
-	bool flushing;	  /* somebody makes room among the buffers */
-	uint64_t flushes; /* how often that was so */
-	unsigned holds;	  /* store_hold_begin() */
-	bool freezing;	  /* a commit begins: no new holds */
+	bool flushing;	/* somebody makes room among the buffers */
+	unsigned holds; /* store_hold_begin() */
+	bool freezing;	/* a commit begins: no new holds */
 	struct intent intent;
 	uint64_t commit_serial; /* finished commits */
 	atomic_bool page_dirty; /* written to since the last sync */
@@ -393,7 +392,7 @@ int chunk_change(struct store *s, struct inode *i, uint64_t index, struct chunk 
 int chunk_find(struct store *s, struct inode *i, uint64_t n, struct run *ret_run);
 /* The next chunk from `index` on that may hold pages, or UINT64_MAX. */
 uint64_t chunk_next(struct store *s, struct inode *i, uint64_t index);
-int pending_get(struct store *s, struct inode *i);     /* make i->pend */
+int pending_get(struct inode *i);		       /* make i->pend */
 int pending_merge(struct store *s, struct inode *i);   /* i->pend into i->cap, which is there */
 void pending_drop(struct store *s, struct pending *p); /* releases its pages */
 void pending_free(struct pending *p);		       /* only the memory */
@@ -497,13 +496,21 @@ struct intent_record {
 	uint32_t files;
 	const uint8_t *at; /* the whole record */
 };
+int intent_open(int dir_fd); /* for reading */
+/* Is there a record behind `pos` that came after number `sequence`? Then what is at `pos` was not being
+ * written when the power went: it is damaged. */
+bool intent_goes_on(int fd, const struct rec_super *super, uint64_t pos, uint64_t sequence);
 /* Read the record at `pos` of a log into `*buf`, which grows: 1, or 0 at the end of the log. */
 int intent_read(int fd, const struct rec_super *super, uint64_t pos, uint64_t sequence,
 		uint8_t **buf, size_t *room, struct intent_record *ret_record);
+bool intent_wanted(const struct store *s);
 void intent_prepare(struct store *s); /* have the log's file; without the lock */
+void intent_refuse(struct store *s, int error);
 bool intent_fits(const struct store *s, uint64_t pages, uint64_t entries);
-int intent_write(struct store *s, uint32_t files, size_t entries); /* without the lock */
-void intent_reset(struct store *s);				   /* after an LMDB commit */
+/* Without the lock; intent_written() follows with it. */
+int intent_write(struct store *s, uint32_t files, size_t entries, uint64_t *ret_length);
+void intent_written(struct store *s, uint64_t length);
+void intent_reset(struct store *s); /* after an LMDB commit */
 void intent_close(struct store *s);
 /* intent_entries.c: may the requests that wait go into the log; what is in c->inodes, as entries */
 bool intent_suits(struct store *s);

@@ -16,7 +16,7 @@
 #include "store/store.h"
 #include "store_fixture.h"
 
-#define LOG_BYTES (64u << 10)
+#define LOG_BYTES (128u << 10)
 
 static struct store *s;
 static uint64_t file;
@@ -105,6 +105,35 @@ static void crash(void)
 	fixture_check_sound();
 }
 
+static uint64_t make(const char *name)
+{
+	struct store_cred cred = { 0 };
+	struct store_attr attr;
+
+	assert_int_equal(store_mknod(s, 1, name, S_IFREG | 0644, 0, &cred, &attr), 0);
+	return attr.ino;
+}
+
+/* Pages [20, 40) of the file, 'A' to 'T', are in the log and nowhere else. */
+static void log_run(void)
+{
+	uint64_t n;
+
+	do {
+		assert_int_equal(store_commit(s, NULL, 0, STORE_COMMIT_EVERYTHING), 0);
+		n = logged();
+		for (unsigned k = 0; k < 20; k++)
+			put(20 + k, (char)('A' + k));
+		commit();
+	} while (logged() == n); /* the page file grew */
+}
+
+static void clone(uint64_t from, uint64_t to, uint64_t at, uint64_t pages)
+{
+	assert_int_equal(store_copy_range(s, from, at * 4096, to, (at - 20) * 4096, pages * 4096),
+			 pages * 4096);
+}
+
 static void test_survives(void **state)
 {
 	uint64_t before = whole(), n = logged();
@@ -161,7 +190,7 @@ static void test_full(void **state)
 	uint64_t before = whole();
 
 	(void)state;
-	for (unsigned n = 0; n < 100; n++) {
+	for (unsigned n = 0; n < 200; n++) {
 		put(n % 7, (char)('A' + n % 26));
 		commit();
 	}
@@ -169,7 +198,7 @@ static void test_full(void **state)
 	assert_true(logged() > 50);
 	crash();
 	open_with(false, LOG_BYTES);
-	for (unsigned n = 93; n < 100; n++)
+	for (unsigned n = 193; n < 200; n++)
 		assert_int_equal(get(n % 7), 'A' + n % 26);
 	store_close(s);
 }
@@ -208,6 +237,71 @@ static void test_torn(void **state)
 	assert_int_equal(get(1), 'd');
 	store_close(s);
 	fixture_check_sound();
+}
+
+/* One before the last: that is no power cut, and whoever opens the store learns of it. */
+static void test_damaged(void **state)
+{
+	const struct store_options o = { .log = fixture_log };
+	struct store_check_result result = { 0 };
+	struct zu_err err = { 0 };
+
+	(void)state;
+	assert_int_equal(store_commit(s, NULL, 0, STORE_COMMIT_EVERYTHING), 0);
+	put(0, 'b');
+	assert_int_equal(store_commit(s, &file, 1, STORE_COMMIT_ALL), 0);
+	for (char c = 'c'; c < 'f'; c++) {
+		put(0, c);
+		commit();
+	}
+	crash();
+	damage(2 * 4096 + 4096 + 77); /* the page of the second of three */
+	assert_int_equal(store_check(fixture_path(), NULL, &result, &err), 0);
+	assert_int_equal(result.findings, 1);
+	assert_int_equal(store_open(fixture_path(), &o, &s, &err), -EBADMSG);
+}
+
+/* An allocated page is in the log as that, and then written in its place; a commit of something else takes what
+ * the log has, and not its bytes. */
+static void test_filled_later(void **state)
+{
+	(void)state;
+	assert_int_equal(store_fallocate(s, file, 0, 0, 8 * 4096), 0);
+	assert_int_equal(store_commit(s, &file, 1, STORE_COMMIT_EVERYTHING), 0);
+	put(1, 'y');
+	commit();
+	put(3, 'z');
+	make("other");
+	assert_int_equal(store_commit(s, NULL, 0, 0), 0);
+	assert_int_equal(get(3), 'z');
+	commit();
+	crash();
+	open_with(false, LOG_BYTES);
+	assert_int_equal(get(1), 'y');
+	assert_int_equal(get(3), 'z');
+	store_close(s);
+}
+
+/* The bytes of a clone are not the file's, though they lie in the same page. */
+static void test_rolled_back(void **state)
+{
+	struct store_attr attr;
+	uint64_t b = make("b");
+
+	(void)state;
+	assert_int_equal(store_fallocate(s, file, 0, 20 * 4096, 8 * 4096), 0);
+	assert_int_equal(store_commit(s, NULL, 0, STORE_COMMIT_EVERYTHING), 0);
+	put(23, 'z');
+	clone(file, b, 23, 1);
+	assert_int_equal(store_rollback(s, file, &attr), 0);
+	put(21, 'y');
+	commit();
+	assert_int_equal(get(23), 0);
+	crash();
+	open_with(false, LOG_BYTES);
+	assert_int_equal(get(21), 'y');
+	assert_int_equal(get(23), 0);
+	store_close(s);
 }
 
 /* What belongs into the metadata goes there. */
@@ -284,6 +378,67 @@ static void test_clone(void **state)
 	fixture_check_sound();
 }
 
+/* Parts of a logged run are shared, then all of it: each page is counted once. */
+static void test_clone_parts(void **state)
+{
+	uint64_t b = make("b"), c = make("c");
+
+	(void)state;
+	log_run();
+	clone(file, b, 20, 5);
+	clone(file, b, 30, 5);
+	put(60, 'x');
+	clone(file, c, 20, 20);
+	assert_int_equal(store_commit(s, &c, 1, 0), 0);
+	crash();
+	open_with(false, LOG_BYTES);
+	file = c;
+	for (unsigned k = 0; k < 20; k++)
+		assert_int_equal(get(k), 'A' + k);
+	store_close(s);
+}
+
+/* The same, and the source is rewritten: the clone keeps its pages. */
+static void test_clone_rewritten(void **state)
+{
+	uint64_t b = make("b"), c = make("c");
+
+	(void)state;
+	log_run();
+	clone(file, b, 20, 5);
+	clone(file, b, 30, 5);
+	put(60, 'x');
+	clone(file, c, 20, 20);
+	for (unsigned k = 35; k < 38; k++)
+		put(k, '0');
+	commit();
+	for (unsigned k = 70; k < 130; k++)
+		put(k, '#');
+	file = c;
+	for (unsigned k = 0; k < 20; k++)
+		assert_int_equal(get(k), 'A' + k);
+	crash();
+}
+
+/* An allocated page is written in its place and cloned; the clone's commit puts its bytes down, and the
+ * file's own may not go into the log without them. */
+static void test_filled(void **state)
+{
+	uint64_t b = make("b");
+
+	(void)state;
+	assert_int_equal(store_fallocate(s, file, 0, 20 * 4096, 8 * 4096), 0);
+	assert_int_equal(store_commit(s, NULL, 0, STORE_COMMIT_EVERYTHING), 0);
+	put(23, 'z');
+	clone(file, b, 23, 1);
+	assert_int_equal(store_commit(s, &b, 1, 0), 0);
+	commit();
+	crash();
+	open_with(false, LOG_BYTES);
+	assert_int_equal(get(23), 'z');
+	store_close(s);
+}
+
 static atomic_int answer = 1;
 
 static void answered(void *arg, int result)
@@ -320,9 +475,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_begins_anew, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_torn, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_damaged, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_filled_later, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_rolled_back, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_not_for_names, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_rollback, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_clone, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_clone_parts, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_clone_rewritten, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_filled, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_hold, setup, fixture_teardown),
 	};
 

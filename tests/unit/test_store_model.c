@@ -300,7 +300,7 @@ static void one(struct model *m)
 	uint64_t what = rnd(1000);
 
 	if (small && what >= 600 && what < 780)
-		what = what < 605 ? 600 : 850; /* few clones, many commits */
+		what = what < 640 ? 600 : 850; /* fewer clones, more commits */
 	if (small && what < 20)
 		op_chmod(m, f);
 	else if (what < 400)

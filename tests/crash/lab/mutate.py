@@ -55,8 +55,8 @@ MUTANTS = {
     # A commit into the intent log is not synced.
     "no-log-sync": (
         "intent.c",
-        "O_RDWR | O_DSYNC | O_CLOEXEC",
-        "O_RDWR | O_CLOEXEC",
+        "O_RDWR | O_DSYNC | O_NOFOLLOW",
+        "O_RDWR | O_NOFOLLOW",
     ),
     # A page is not in the intent log.
     "log-page-left-out": (
