@@ -173,7 +173,7 @@ struct zcf_super {
 /*
  * The intent log, the file `log`: commits that are durable, and not yet in the metadata. Records
  * one after another, each a multiple of ZCF_PAGE_SIZE long, from offset 0 on after every commit
- * of the metadata. A record is valid if its magic, uuid and CRC are right, `commit` is the number in
+ * of the metadata. A record is valid if its magic, secret and CRC are right, `commit` is the number in
  * the super record, and `sequence` counts from 0; the first that is not ends the log.
  *
  * `entries` bytes: this header, and for each file zcf_log_file, for each of its chunks
@@ -183,7 +183,7 @@ struct zcf_super {
 #define ZCF_LOG_MAGIC "zcfslog1"
 struct zcf_log_record {
 	uint8_t magic[8];
-	uint8_t uuid[16];
+	uint8_t secret[16]; /* of the store: what users have in pages can't pass for a record */
 	uint8_t commit[8];
 	uint8_t sequence[8];
 	uint8_t length[4];  /* of the whole record */

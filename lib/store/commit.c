@@ -196,7 +196,9 @@ static int commit_logged(struct store *s, struct commit *c)
 		intent_written(s, length);
 	buffer_logged(s, c->buffers, c->nbuffers);
 	/* They stay captured, in the list of the log. */
-	c->count = c->nbuffers = 0;
+	free(c->inodes);
+	c->inodes = NULL;
+	c->count = c->room = c->nbuffers = 0;
 	if (r == -ENOSPC || r == -EDQUOT || r == -EFBIG) {
 		intent_refuse(s, r);
 		wait_for_others(s);
@@ -320,7 +322,11 @@ static void *thread_main(void *arg)
 		s->kick = false;
 		if (due)
 			deadline(&at, s->options.commit_seconds);
-		commit_once(s, due ? STORE_COMMIT_ALL : 0);
+		/* The first commit makes the log void: it takes all that was in it. */
+		commit_once(s, s->intent.replayed ? STORE_COMMIT_EVERYTHING
+			       : due		  ? STORE_COMMIT_ALL
+						  : 0);
+		s->intent.replayed = false;
 	}
 	if (!s->failed)
 		commit_once(s, STORE_COMMIT_EVERYTHING);

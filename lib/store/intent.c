@@ -151,7 +151,7 @@ int intent_write(struct store *s, uint32_t files, size_t entries, uint64_t *ret_
 	memset(l->entries + entries, 0, head - entries);
 	memset(h, 0, sizeof(*h));
 	memcpy(h->magic, ZCF_LOG_MAGIC, sizeof(h->magic));
-	memcpy(h->uuid, s->super.uuid, sizeof(h->uuid));
+	memcpy(h->secret, s->super.secret, sizeof(h->secret));
 	zu_put_le64(h->commit, s->super.commit);
 	zu_put_le64(h->sequence, l->sequence);
 	zu_put_le32(h->length, (uint32_t)length);
@@ -243,7 +243,7 @@ int intent_read(int fd, const struct rec_super *super, uint64_t pos, uint64_t se
 	n = zu_pread_full(fd, *buf, PAGE, (off_t)pos);
 	h = (struct zcf_log_record *)*buf;
 	if (n < (ssize_t)PAGE || memcmp(h->magic, ZCF_LOG_MAGIC, sizeof(h->magic)) != 0 ||
-	    memcmp(h->uuid, super->uuid, sizeof(h->uuid)) != 0 ||
+	    memcmp(h->secret, super->secret, sizeof(h->secret)) != 0 ||
 	    zu_get_le64(h->commit) != super->commit || zu_get_le64(h->sequence) != sequence)
 		return n < 0 ? (int)n : 0;
 	rec.length = zu_get_le32(h->length);

@@ -142,6 +142,7 @@ static int start(struct store *s, bool logged, struct zu_err *err)
 
 	/* What another process wrote before it was killed may not be on disk yet. */
 	atomic_store(&s->page_dirty, true);
+	s->intent.replayed = logged;
 	meta_reserve(s);
 	alloc_update_low(s);
 	r = commit_start_thread(s);

@@ -193,6 +193,7 @@ struct intent {
 	int fd;	       /* -1: none */
 	bool usable;   /* this process has synced all that the log would build on */
 	bool refused;  /* can't be made here */
+	bool replayed; /* what was in it is pending */
 	uint64_t size; /* bytes */
 	uint64_t pos;  /* of the next record */
 	uint64_t sequence;

@@ -2,6 +2,7 @@
 /* The intent log: what goes into it, what is taken from it after a crash, and what is not. */
 #include <errno.h>
 #include <fcntl.h>
+#include <isa-l/crc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -237,6 +238,36 @@ static void test_torn(void **state)
 	assert_int_equal(get(1), 'd');
 	store_close(s);
 	fixture_check_sound();
+}
+
+/* A page that looks like a record, but for what no user knows. */
+static void test_forged(void **state)
+{
+	uint8_t record[8192];
+	char path[5000];
+	uint32_t crc;
+	int fd;
+
+	(void)state;
+	assert_int_equal(store_commit(s, NULL, 0, STORE_COMMIT_EVERYTHING), 0);
+	put(0, 'b');
+	assert_int_equal(store_commit(s, &file, 1, STORE_COMMIT_ALL), 0);
+	put(0, 'c');
+	commit();
+	crash();
+	snprintf(path, sizeof(path), "%s/log", fixture_path());
+	fd = open(path, O_RDWR);
+	assert_int_equal(pread(fd, record, sizeof(record), 0), sizeof(record));
+	memset(record + 8, 0, 16);
+	memset(record + 52, 0, 4);
+	crc = crc32_iscsi(record, sizeof(record), ~0u) ^ ~0u;
+	for (unsigned k = 0; k < 4; k++)
+		record[52 + k] = (uint8_t)(crc >> (8 * k));
+	assert_int_equal(pwrite(fd, record, sizeof(record), 0), sizeof(record));
+	close(fd);
+	open_with(false, LOG_BYTES);
+	assert_int_equal(get(0), 'b');
+	store_close(s);
 }
 
 /* One before the last: that is no power cut, and whoever opens the store learns of it. */
@@ -475,6 +506,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_begins_anew, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_torn, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_forged, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_filled_later, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_rolled_back, setup, fixture_teardown),

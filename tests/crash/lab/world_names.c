@@ -35,7 +35,8 @@ int w_rename(struct world *w, const char *from, const char *to, unsigned flags)
 	struct wname *a = w_find_name(w, from, false), *b = w_find_name(w, to, false);
 	int r = store_rename(w->s, w->dir_ino, from, w->dir_ino, to, flags), old;
 
-	if (r == 0 && a != b) {
+	/* Between two names of one file it does nothing. */
+	if (r == 0 && a != b && !(b && a->file == b->file)) {
 		old = b ? b->file : -1;
 		if (old >= 0)
 			w->files[a->file].capture = true;
