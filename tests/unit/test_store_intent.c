@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The intent log: what goes into it, what is taken from it after a crash, and what is not. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <isa-l/crc.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -129,7 +131,7 @@ static void log_run(void)
 	} while (logged() == n); /* the page file grew */
 }
 
-static void clone(uint64_t from, uint64_t to, uint64_t at, uint64_t pages)
+static void share(uint64_t from, uint64_t to, uint64_t at, uint64_t pages)
 {
 	assert_int_equal(store_copy_range(s, from, at * 4096, to, (at - 20) * 4096, pages * 4096),
 			 pages * 4096);
@@ -323,7 +325,7 @@ static void test_rolled_back(void **state)
 	assert_int_equal(store_fallocate(s, file, 0, 20 * 4096, 8 * 4096), 0);
 	assert_int_equal(store_commit(s, NULL, 0, STORE_COMMIT_EVERYTHING), 0);
 	put(23, 'z');
-	clone(file, b, 23, 1);
+	share(file, b, 23, 1);
 	assert_int_equal(store_rollback(s, file, &attr), 0);
 	put(21, 'y');
 	commit();
@@ -332,6 +334,51 @@ static void test_rolled_back(void **state)
 	open_with(false, LOG_BYTES);
 	assert_int_equal(get(21), 'y');
 	assert_int_equal(get(23), 0);
+	store_close(s);
+}
+
+/* When the store's thread has run for a while, and who opens it has not gone on yet: what a kill leaves. */
+static bool kill_while_opening;
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg)
+{
+	int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+	char command[4 * sizeof(fixture_store)];
+	int r;
+
+	*(void **)&next = dlsym(RTLD_NEXT, "pthread_create");
+	r = next(thread, attr, run, arg);
+	if (kill_while_opening) {
+		usleep(300000);
+		snprintf(command, sizeof(command), "cp -a --sparse=always '%s' '%s.killed'",
+			 fixture_store, fixture_store);
+		assert_int_equal(system(command), 0);
+	}
+	return r;
+}
+
+/* An orphan makes the thread commit by itself at once. That must not lose what was in the log. */
+static void test_killed_while_opening(void **state)
+{
+	uint64_t gone = make("gone");
+	char command[4 * sizeof(fixture_store)];
+
+	(void)state;
+	assert_int_equal(store_unlink(s, 1, "gone"), 0);
+	assert_int_equal(store_commit(s, &gone, 1, STORE_COMMIT_EVERYTHING), 0);
+	put(0, 'b');
+	commit();
+	crash();
+	kill_while_opening = true;
+	open_with(false, LOG_BYTES);
+	kill_while_opening = false;
+	store_close(s);
+	snprintf(command, sizeof(command), "rm -rf '%s' && mv '%s.killed' '%s'", fixture_store,
+		 fixture_store, fixture_store);
+	assert_int_equal(system(command), 0);
+	fixture_check_sound();
+	open_with(false, LOG_BYTES);
+	assert_int_equal(get(0), 'b');
 	store_close(s);
 }
 
@@ -416,10 +463,10 @@ static void test_clone_parts(void **state)
 
 	(void)state;
 	log_run();
-	clone(file, b, 20, 5);
-	clone(file, b, 30, 5);
+	share(file, b, 20, 5);
+	share(file, b, 30, 5);
 	put(60, 'x');
-	clone(file, c, 20, 20);
+	share(file, c, 20, 20);
 	assert_int_equal(store_commit(s, &c, 1, 0), 0);
 	crash();
 	open_with(false, LOG_BYTES);
@@ -436,10 +483,10 @@ static void test_clone_rewritten(void **state)
 
 	(void)state;
 	log_run();
-	clone(file, b, 20, 5);
-	clone(file, b, 30, 5);
+	share(file, b, 20, 5);
+	share(file, b, 30, 5);
 	put(60, 'x');
-	clone(file, c, 20, 20);
+	share(file, c, 20, 20);
 	for (unsigned k = 35; k < 38; k++)
 		put(k, '0');
 	commit();
@@ -461,7 +508,7 @@ static void test_filled(void **state)
 	assert_int_equal(store_fallocate(s, file, 0, 20 * 4096, 8 * 4096), 0);
 	assert_int_equal(store_commit(s, NULL, 0, STORE_COMMIT_EVERYTHING), 0);
 	put(23, 'z');
-	clone(file, b, 23, 1);
+	share(file, b, 23, 1);
 	assert_int_equal(store_commit(s, &b, 1, 0), 0);
 	commit();
 	crash();
@@ -510,6 +557,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_damaged, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_filled_later, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_rolled_back, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_killed_while_opening, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_not_for_names, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_rollback, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_clone, setup, fixture_teardown),
