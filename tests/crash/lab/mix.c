@@ -72,9 +72,9 @@ static const struct mix mixes[] = {
 	  { [OP_WRITE] = 8, [OP_APPEND] = 2, [OP_TRUNCATE] = 2, [OP_PUNCH] = 1, [OP_CHMOD] = 1,
 	    [OP_UTIMES] = 1, [OP_CLONE] = 2, [OP_FALLOCATE] = 1, [OP_ROLLBACK] = 1, [OP_COMMIT] = 8,
 	    [OP_GROUP] = 3 } },
-	{ "relogged", 80, 3, 1, 1024 * KIB, 0, MIXED, true, true, false, true, 0,
-	  { [OP_WRITE] = 8, [OP_TRUNCATE] = 1, [OP_CLONE] = 1, [OP_ALL] = 1, [OP_ROLLBACK] = 1,
-	    [OP_COMMIT] = 8, [OP_GROUP] = 2, [OP_REOPEN] = 1, [OP_UNLINK] = 1, [OP_CREATE] = 1 } },
+	{ "relogged", 80, 3, 1, 1024 * KIB, 0, MIXED, false, false, false, true, 0,
+	  { [OP_WRITE] = 8, [OP_TRUNCATE] = 1, [OP_CLONE] = 3, [OP_FALLOCATE] = 1, [OP_PUNCH] = 1,
+	    [OP_ALL] = 1, [OP_NAMES] = 1, [OP_ROLLBACK] = 1, [OP_COMMIT] = 8, [OP_GROUP] = 2 } },
 	{ "threads", 20, 3, 8, 4096 * KIB, 0, EXPLICIT, false, false, false, false, 0,
 	  { [OP_WRITE] = 6, [OP_TRUNCATE] = 1, [OP_CLONE] = 1, [OP_COMMIT] = 3, [OP_GROUP] = 2 } },
 	/*
