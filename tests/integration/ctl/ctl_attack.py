@@ -151,6 +151,13 @@ def hoards_connections():
         s.close()
 
 
+def is_socket(descriptor):
+    try:
+        return os.readlink(descriptor).startswith("socket:")
+    except FileNotFoundError:  # closed since it was listed
+        return False
+
+
 def main():
     pid = serves()
     for attack in (bad_headers, lying_lengths, leaves_at_once, empty_packets, never_reads,
@@ -160,8 +167,7 @@ def main():
         print(f"still serves after: {attack.__name__}")
     descriptors = f"/proc/{pid}/fd"
     if os.access(descriptors, os.R_OK):
-        sockets = sum(os.readlink(f"{descriptors}/{fd}").startswith("socket:")
-                      for fd in os.listdir(descriptors))
+        sockets = sum(is_socket(f"{descriptors}/{fd}") for fd in os.listdir(descriptors))
         assert sockets < 16, f"{sockets} sockets are left behind"
         print("no descriptors left behind")
 
