@@ -13,6 +13,8 @@
 #include <sys/sysmacros.h>
 
 #include "fs.h"
+#include "live.h"
+#include "passthrough.h"
 
 /* Valid replies: attr, err */
 void ll_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -26,7 +28,7 @@ void ll_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	reply_stat(&attr, &st);
-	fuse_reply_attr(req, &st, FS_TIMEOUT);
+	fuse_reply_attr(req, &st, (double)passthrough_timeout(&attr));
 }
 
 /* Valid replies: readlink, err */
@@ -107,6 +109,16 @@ static bool ends_privileges(uint32_t valid)
 /* What a rollback swallows. */
 #define DATA_HALF (STORE_SET_SIZE | STORE_SET_MTIME | STORE_SET_MTIME_NOW | STORE_SET_CTIME)
 
+/* An image is cut at once; the store learns of its size by the next commit. */
+static int cut_image(uint64_t ino, uint64_t size, unsigned *set)
+{
+	int r = *set & STORE_SET_SIZE ? passthrough_truncate(ino, size) : -ENOENT;
+
+	if (r == 0)
+		*set &= ~(unsigned)STORE_SET_SIZE;
+	return r == -ENOENT ? 0 : r;
+}
+
 static int apply(uint64_t ino, const struct fuse_setattr_in *in, struct store_attr *ret_attr)
 {
 	struct store_attr attr = {
@@ -151,13 +163,21 @@ static int apply(uint64_t ino, const struct fuse_setattr_in *in, struct store_at
 	}
 	if (!set) /* chown to nobody else: only ctime moves */
 		set = STORE_SET_KILL_SUID;
-	return store_setattr(fs.store, ino, set, &attr, ret_attr);
+	r = cut_image(ino, in->size, &set);
+	if (r == 0)
+		r = set ? store_setattr(fs.store, ino, set, &attr, ret_attr)
+			: store_getattr(fs.store, ino, ret_attr);
+	if (r == 0 && set & STORE_SET_SIZE)
+		r = passthrough_resized(ino, in->size);
+	if (r == 0 && set & (STORE_SET_MTIME | STORE_SET_MTIME_NOW))
+		passthrough_timed(ino);
+	return r;
 }
 
 /* Valid replies: attr_out, error */
 void native_setattr(const struct request *r)
 {
-	struct fuse_attr_out out = { .attr_valid = FS_TIMEOUT };
+	struct fuse_attr_out out = { 0 };
 	struct store_attr attr;
 	int result;
 
@@ -170,6 +190,7 @@ void native_setattr(const struct request *r)
 		wire_reply_error(r->in->unique, result);
 		return;
 	}
+	out.attr_valid = passthrough_timeout(&attr);
 	reply_wire_attr(&attr, &out.attr);
 	wire_reply_data(r->in->unique, &out, sizeof(out));
 }
@@ -182,7 +203,7 @@ static struct proto_sx_time sx_time(struct timespec t)
 /* Valid replies: statx_out, error. Asked for when somebody wants the time of birth. */
 void native_statx(const struct request *r)
 {
-	struct proto_statx_out out = { .attr_valid = FS_TIMEOUT };
+	struct proto_statx_out out = { 0 };
 	struct proto_statx *sx = &out.stat;
 	struct store_attr a;
 	int result = store_getattr(fs.store, r->in->nodeid, &a);
@@ -191,6 +212,9 @@ void native_statx(const struct request *r)
 		wire_reply_error(r->in->unique, result);
 		return;
 	}
+	passthrough_attr(&a);
+	fs_live_attr(&a);
+	out.attr_valid = passthrough_timeout(&a);
 	sx->mask = STATX_BASIC_STATS | STATX_BTIME;
 	sx->blksize = FS_PAGE;
 	sx->nlink = (uint32_t)a.nlink;

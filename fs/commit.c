@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "fs.h"
+#include "passthrough.h"
 
 static void committed(void *arg, int result)
 {
@@ -64,8 +65,8 @@ static void file_committed(void *arg, int result)
 /* Valid replies: err */
 void ll_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	const uint64_t inos[] = { ino };
 	struct syncing *f = malloc(sizeof(*f));
+	int r;
 
 	if (!f) {
 		reply_result(req, -ENOMEM);
@@ -75,7 +76,9 @@ void ll_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 	/* The kernel asks only after it has told the errors of write-backs. */
 	if (handles_any(ino))
 		handles_note_lost(ino, 0);
-	store_commit_start(fs.store, inos, 1, 0, file_committed, f);
+	r = passthrough_commit_start(ino, file_committed, f);
+	if (r < 0)
+		file_committed(f, r);
 }
 
 /* Valid replies: err */
@@ -96,11 +99,14 @@ static void synced(void *arg, int result)
 void native_syncfs(const struct request *r)
 {
 	uint64_t *unique = malloc(sizeof(*unique));
+	int result;
 
 	if (!unique) {
 		wire_reply_error(r->in->unique, -ENOMEM);
 		return;
 	}
 	*unique = r->in->unique;
-	store_commit_start(fs.store, NULL, 0, STORE_COMMIT_ALL, synced, unique);
+	result = passthrough_commit_start(0, synced, unique);
+	if (result < 0)
+		synced(unique, result);
 }

@@ -7,6 +7,8 @@
 #include "abi/zc_ctl.h"
 #include "ctl_calls.h"
 #include "fs.h"
+#include "live.h"
+#include "passthrough.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 
@@ -50,6 +52,20 @@ static void committed(void *arg, int result)
 			result < 0 ? "the commit failed; zcctl info says why" : NULL, NULL, 0);
 }
 
+/* Some of them may be live. */
+static void commit_live(const struct commit *c)
+{
+	uint64_t *inos = malloc(c->n * sizeof(*inos));
+
+	if (!inos) {
+		forget(c);
+		ctl_call_answer(c->call, -ENOMEM, NULL, NULL, 0);
+		return;
+	}
+	memcpy(inos, c->inos, c->n * sizeof(*inos));
+	live_ctl_commit(c->call, inos, c->n);
+}
+
 static void commit(struct ctl_call *call)
 {
 	size_t n = call->length >= 8 ? zu_get_le32(call->body) : 0;
@@ -74,8 +90,18 @@ static void commit(struct ctl_call *call)
 		}
 		c->inos[c->n++] = t.ino;
 	}
+	if (fs_live_is(0) || passthrough_has(0)) {
+		commit_live(c);
+		return;
+	}
 	store_commit_start(fs.store, c->inos, c->n, 0, committed, c);
 	TAKE_PTR(c); /* the callback's, and gone already perhaps */
+}
+
+void ctl_calls_gone(void *arg, uint64_t client)
+{
+	rollback_gone(arg, client);
+	live_ctl_gone(client);
 }
 
 void ctl_calls_take(void *arg, struct ctl_call *call)
@@ -86,6 +112,14 @@ void ctl_calls_take(void *arg, struct ctl_call *call)
 		return;
 	case ZC_CTL_ROLLBACK_BEGIN:
 		rollback_begin(call);
+		return;
+	case ZC_CTL_ATTACH:
+	case ZC_CTL_TRACK:
+	case ZC_CTL_LIVE_COMMIT:
+	case ZC_CTL_LIVE_STATUS:
+	case ZC_CTL_LIVE_ROLLBACK:
+	case ZC_CTL_DETACH:
+		live_ctl_call(call);
 		return;
 	default:
 		rollback_end(call);

@@ -8,6 +8,7 @@
 
 /* Hooks of the control server. */
 void ctl_calls_take(void *arg, struct ctl_call *call);
+void ctl_calls_gone(void *arg, uint64_t client);
 
 /* Use a ticket of the caller up: the inode gets a reference. On failure the call is answered. */
 int ctl_calls_redeem(struct ctl_call *call, const uint8_t *id, struct ticket *ret_ticket);

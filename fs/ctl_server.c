@@ -4,7 +4,8 @@
  *
  * One thread polls the listening socket, an eventfd, and the clients. No send or receive waits: a
  * client that sends rubbish, sends nothing, or does not read loses its connection, and nobody else
- * notices. Users other than root and the daemon's own have a share of the places.
+ * notices. Users other than root and the daemon's own have a share of the places. Who is attached to a
+ * live file has a place of another kind, for as long as he likes.
  *
  * A call goes to its hook, and its client is not read again before the answer. That may come from any
  * thread: under `lock` it is put on a list, and the eventfd wakes the thread, which sends it if the
@@ -31,12 +32,18 @@
 #include "util/cleanup.h"
 
 enum {
-	CLIENTS = 64,
-	FOREIGN = 48, /* of users other than root and the daemon's */
+	CLIENTS = 1024,
+	ATTACHED = 896,
+	PASSING = 64, /* who are not attached */
+	FOREIGN = 48, /* of them, of users other than root and the daemon's */
 	PER_USER = 16,
-	SLOT_LISTEN = CLIENTS,
+	FOREIGN_ATTACHED = 768,
+	PER_USER_ATTACHED = 256,
+	SLOT_LISTEN = 0,
 	SLOT_WAKE,
-	SLOTS,
+	FIRST, /* of the clients' */
+	SLOTS = FIRST + CLIENTS,
+	ACCEPTED = 32, /* at a time */
 	BODY_MAX = 64, /* of a call's answer */
 };
 
@@ -45,6 +52,7 @@ struct pending {
 	struct ctl_server *server;
 	struct pending *next;
 	int result;
+	int fd; /* to be sent */
 	char why[160];
 	size_t size;
 	uint8_t body[BODY_MAX];
@@ -55,9 +63,11 @@ struct client {
 	uint64_t number;
 	int64_t deadline; /* ms */
 	struct ucred peer;
-	bool friend;  /* root or the daemon's own user */
-	bool waiting; /* for the answer of a call */
-	bool rolling; /* in a rollback */
+	bool friend;		  /* root or the daemon's own user */
+	bool waiting;		  /* for the answer of a call */
+	bool rolling;		  /* in a rollback */
+	bool attached, attaching; /* to a live file; the second: it is not known yet */
+	bool tracking;		  /* it may send a descriptor */
 };
 
 struct ctl_server {
@@ -75,8 +85,10 @@ struct ctl_server {
 	bool stopping;
 	/* Of the thread alone: */
 	struct pollfd fds[SLOTS];
-	struct client clients[CLIENTS];
+	struct client clients[SLOTS];
+	unsigned used; /* slots from here on are empty */
 	uint64_t numbers;
+	int fd; /* came with the packet that is being served, or -1 */
 	struct {
 		struct zc_ctl_header header;
 		uint8_t body[ZC_CTL_REQUEST_MAX];
@@ -117,10 +129,33 @@ static bool answer(struct ctl_server *s, int fd, unsigned type)
 
 /* ---- calls ------------------------------------------------------------------------------- */
 
+/* May one more client of this user be attached? */
+static bool may_attach(const struct ctl_server *s, const struct client *c)
+{
+	unsigned all = 0, foreign = 0, same = 0;
+
+	for (unsigned i = FIRST; i < s->used; i++)
+		if (s->fds[i].fd >= 0 && s->clients[i].attached) {
+			all++;
+			foreign += !s->clients[i].friend;
+			same += s->clients[i].peer.uid == c->peer.uid;
+		}
+	return all < ATTACHED &&
+	       (c->friend || (foreign < FOREIGN_ATTACHED && same < PER_USER_ATTACHED));
+}
+
 static bool begin_call(struct ctl_server *s, unsigned slot, unsigned type, size_t length)
 {
-	struct pending *p = malloc(sizeof(*p));
+	struct client *c = &s->clients[slot];
+	struct pending *p;
 
+	if (type == ZC_CTL_ATTACH && !c->attached) {
+		if (!may_attach(s, c))
+			return ctl_send_error(s->fds[slot].fd, type, EBUSY,
+					      "too many clients are attached to live files");
+		c->attached = c->attaching = true;
+	}
+	p = malloc(sizeof(*p));
 	if (!p)
 		return ctl_send_error(s->fds[slot].fd, type, ENOMEM,
 				      "the daemon has no memory left");
@@ -131,7 +166,10 @@ static bool begin_call(struct ctl_server *s, unsigned slot, unsigned type, size_
 		.peer = s->clients[slot].peer,
 		.length = length,
 		.body = p->request,
+		.fd = s->fd,
 	};
+	s->fd = -1;
+	p->fd = -1;
 	p->server = s;
 	s->clients[slot].waiting = true;
 	s->fds[slot].events = 0;
@@ -140,6 +178,12 @@ static bool begin_call(struct ctl_server *s, unsigned slot, unsigned type, size_
 	pthread_mutex_unlock(&s->lock);
 	s->hooks.call(s->hooks.arg, &p->call);
 	return true;
+}
+
+void ctl_call_answer_fd(struct ctl_call *call, const void *body, size_t size, int fd)
+{
+	((struct pending *)call)->fd = fd;
+	ctl_call_answer(call, 0, "", body, size);
 }
 
 void ctl_call_answer(struct ctl_call *call, int result, const char *why, const void *body,
@@ -178,11 +222,17 @@ static bool send_answer(struct ctl_server *s, unsigned slot, const struct pendin
 		c->rolling = true;
 	if (p->result == 0 && p->call.type == ZC_CTL_ROLLBACK_END)
 		c->rolling = false;
+	if (p->call.type == ZC_CTL_ATTACH && c->attaching) {
+		c->attached = c->tracking = p->result == 0;
+		c->attaching = false;
+	}
+	if (p->call.type == ZC_CTL_DETACH && p->result == 0)
+		c->attached = c->tracking = false;
 	touch(c);
 	s->fds[slot].events = POLLIN;
 	if (p->result < 0)
 		return ctl_send_error(s->fds[slot].fd, p->call.type, -p->result, p->why);
-	return ctl_send_reply(s->fds[slot].fd, p->call.type, 0, p->body, p->size);
+	return ctl_send_reply_fd(s->fds[slot].fd, p->call.type, 0, p->body, p->size, p->fd);
 }
 
 static void hang_up(struct ctl_server *s, unsigned slot)
@@ -209,10 +259,12 @@ static bool take_answers(struct ctl_server *s)
 	pthread_mutex_unlock(&s->lock);
 	for (struct pending *p = list; p; p = next) {
 		next = p->next;
-		for (unsigned i = 0; i < CLIENTS; i++)
+		for (unsigned i = FIRST; i < s->used; i++)
 			if (s->fds[i].fd >= 0 && s->clients[i].number == p->call.client &&
 			    !send_answer(s, i, p))
 				hang_up(s, i);
+		/* (Ours: it was opened by the daemon itself.) */
+		zu_close_fd(&p->fd);
 		free(p);
 	}
 	return go_on;
@@ -234,6 +286,20 @@ static bool scrub(struct ctl_server *s, int fd, size_t length)
 	return alive;
 }
 
+static bool list(struct ctl_server *s, int fd)
+{
+	cJSON *json = cJSON_CreateObject();
+	int r = json ? s->hooks.list(s->hooks.arg, json) : -ENOMEM;
+	bool alive;
+
+	if (r < 0)
+		alive = ctl_send_error(fd, ZC_CTL_LIVE_LIST, -r, "the daemon cannot tell");
+	else
+		alive = ctl_send_json(fd, ZC_CTL_LIVE_LIST, json);
+	cJSON_Delete(json);
+	return alive;
+}
+
 static bool for_friends(struct ctl_server *s, unsigned slot, unsigned type, size_t length)
 {
 	int fd = s->fds[slot].fd;
@@ -248,15 +314,42 @@ static bool for_friends(struct ctl_server *s, unsigned slot, unsigned type, size
 	}
 	if (type == ZC_CTL_SCRUB)
 		return scrub(s, fd, length);
+	if (type == ZC_CTL_LIVE_LIST)
+		return list(s, fd);
 	return answer(s, fd, type);
 }
 
-/* One packet of a client; false: hang up. */
-static bool serve(struct ctl_server *s, unsigned slot)
+/* A packet, and its descriptor if one is awaited: TRACK is the only one that has any. Others are
+ * dropped by the kernel, unopened here, for to close one may hang. */
+static ssize_t receive(struct ctl_server *s, unsigned slot)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { &s->request, sizeof(s->request) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	const struct cmsghdr *head;
+	ssize_t n;
+
+	if (s->clients[slot].tracking) {
+		msg.msg_control = control.buf;
+		msg.msg_controllen = sizeof(control.buf);
+	}
+	n = recvmsg(s->fds[slot].fd, &msg, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+	head = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
+	if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS &&
+	    head->cmsg_len == CMSG_LEN(sizeof(int))) {
+		memcpy(&s->fd, CMSG_DATA(head), sizeof(s->fd));
+		s->clients[slot].tracking = false; /* once */
+	}
+	return n;
+}
+
+static bool serve_packet(struct ctl_server *s, unsigned slot, ssize_t n)
 {
 	const struct zc_ctl_header *h = &s->request.header;
 	int fd = s->fds[slot].fd;
-	ssize_t n = recv(fd, &s->request, sizeof(s->request), MSG_DONTWAIT | MSG_TRUNC);
 	unsigned type;
 
 	if (n < 0)
@@ -283,12 +376,27 @@ static bool serve(struct ctl_server *s, unsigned slot)
 		return false;
 	}
 	touch(&s->clients[slot]);
-	if (type == ZC_CTL_PING || type == ZC_CTL_INFO || (type == ZC_CTL_SCRUB && s->hooks.scrub))
+	if (type == ZC_CTL_PING || type == ZC_CTL_INFO ||
+	    (type == ZC_CTL_SCRUB && s->hooks.scrub) || (type == ZC_CTL_LIVE_LIST && s->hooks.list))
 		return for_friends(s, slot, type, (size_t)n);
-	if (s->hooks.call && type >= ZC_CTL_COMMIT && type <= ZC_CTL_ROLLBACK_END)
+	if (s->hooks.call && ((type >= ZC_CTL_COMMIT && type <= ZC_CTL_ROLLBACK_END) ||
+			      (type >= ZC_CTL_ATTACH && type <= ZC_CTL_DETACH)))
 		return begin_call(s, slot, type, (size_t)n);
 	ctl_send_error(fd, type, ENOSYS, "this daemon does not know the request");
 	return false;
+}
+
+/* One packet of a client; false: hang up. */
+static bool serve(struct ctl_server *s, unsigned slot)
+{
+	bool go_on;
+
+	s->fd = -1;
+	go_on = serve_packet(s, slot, receive(s, slot));
+	if (s->fd >= 0)
+		ctl_dispose(s->fd);
+	s->fd = -1;
+	return go_on;
 }
 
 /* ---- the thread -------------------------------------------------------------------------- */
@@ -298,15 +406,16 @@ static bool has_room(const struct ctl_server *s, uid_t uid)
 {
 	unsigned foreign = 0, same = 0;
 
-	for (unsigned i = 0; i < CLIENTS; i++)
-		if (s->fds[i].fd >= 0 && !s->clients[i].friend) {
+	for (unsigned i = FIRST; i < s->used; i++)
+		if (s->fds[i].fd >= 0 && !s->clients[i].friend && !s->clients[i].attached) {
 			foreign++;
 			same += s->clients[i].peer.uid == uid;
 		}
 	return foreign < FOREIGN && same < PER_USER;
 }
 
-static void take_client(struct ctl_server *s)
+/* False: nobody is waiting. */
+static bool take_client(struct ctl_server *s)
 {
 	zu_cleanup_close int fd = accept4(s->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct client c = { 0 };
@@ -316,23 +425,26 @@ static void take_client(struct ctl_server *s)
 		/* Out of descriptors: the client stays in the queue. Do not spin meanwhile. */
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
 			poll(NULL, 0, 100);
-		return;
+		return false;
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c.peer, &size) < 0)
-		return;
+		return true;
 	c.friend = c.peer.uid == 0 || c.peer.uid == geteuid();
 	if (!c.friend && !has_room(s, c.peer.uid)) {
 		ctl_send_error(fd, 0, EBUSY, "too many clients of this user at once");
-		return;
+		return true;
 	}
 	c.number = ++s->numbers;
 	touch(&c);
-	for (unsigned i = 0; i < CLIENTS; i++)
+	for (unsigned i = FIRST; i < SLOTS; i++)
 		if (s->fds[i].fd < 0) {
 			s->fds[i] = (struct pollfd){ .fd = TAKE_FD(fd), .events = POLLIN };
 			s->clients[i] = c;
-			return;
+			if (s->used <= i)
+				s->used = i + 1;
+			return true;
 		}
+	return true;
 }
 
 /* Hang up on who is silent too long. Gives the time to the next deadline, and stops listening
@@ -340,20 +452,34 @@ static void take_client(struct ctl_server *s)
 static int expire(struct ctl_server *s)
 {
 	int64_t now = now_ms(), next = -1;
-	bool room = false;
+	unsigned passing = 0;
+	bool room = s->used < SLOTS;
 
-	for (unsigned i = 0; i < CLIENTS; i++) {
+	while (s->used > FIRST && s->fds[s->used - 1].fd < 0)
+		s->used--;
+	for (unsigned i = FIRST; i < s->used; i++) {
 		struct client *c = &s->clients[i];
 
-		if (s->fds[i].fd >= 0 && !c->waiting && c->deadline <= now)
+		if (s->fds[i].fd >= 0 && !c->waiting && !c->attached && c->deadline <= now)
 			hang_up(s, i);
+		passing += s->fds[i].fd >= 0 && !c->attached;
 		if (s->fds[i].fd < 0)
 			room = true;
-		else if (!c->waiting && (next < 0 || c->deadline - now < next))
+		else if (!c->waiting && !c->attached && (next < 0 || c->deadline - now < next))
 			next = c->deadline - now;
 	}
-	s->fds[SLOT_LISTEN].fd = room ? s->listen.fd : -1;
+	s->fds[SLOT_LISTEN].fd = room && passing < PASSING ? s->listen.fd : -1;
 	return (int)next;
+}
+
+/* As many as there are places for; who waits longer fills the queue, and then connect(2) fails. */
+static void take_clients(struct ctl_server *s)
+{
+	for (unsigned i = 0; i < ACCEPTED; i++) {
+		expire(s);
+		if (s->fds[SLOT_LISTEN].fd < 0 || !take_client(s))
+			return;
+	}
 }
 
 static bool is_stopping(struct ctl_server *s)
@@ -372,11 +498,11 @@ static void *run(void *arg)
 	struct pollfd wake = { .fd = s->wake_fd, .events = POLLIN };
 
 	while (!is_stopping(s)) {
-		if (poll(s->fds, SLOTS, expire(s)) < 0)
+		if (poll(s->fds, s->used, expire(s)) < 0)
 			continue; /* EINTR, or no memory for the moment */
 		if (s->fds[SLOT_WAKE].revents)
 			take_answers(s);
-		for (unsigned i = 0; i < CLIENTS; i++) {
+		for (unsigned i = FIRST; i < s->used; i++) {
 			if (s->fds[i].fd < 0 || !s->fds[i].revents)
 				continue;
 			/* A client that waits has only its end to tell. */
@@ -385,9 +511,9 @@ static void *run(void *arg)
 				hang_up(s, i);
 		}
 		if (s->fds[SLOT_LISTEN].fd >= 0 && s->fds[SLOT_LISTEN].revents)
-			take_client(s);
+			take_clients(s);
 	}
-	for (unsigned i = 0; i < CLIENTS; i++)
+	for (unsigned i = FIRST; i < s->used; i++)
 		if (s->fds[i].fd >= 0)
 			hang_up(s, i);
 	while (take_answers(s))
@@ -431,6 +557,7 @@ static struct ctl_server *server_new(const char *path, const uint8_t uuid[16],
 	for (unsigned i = 0; i < SLOTS; i++)
 		s->fds[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
 	s->fds[SLOT_WAKE].fd = s->wake_fd;
+	s->used = FIRST;
 	if (s->store && s->wake_fd >= 0)
 		return s;
 	server_free(s);

@@ -24,6 +24,7 @@ struct ctl_call {
 	struct ucred peer;
 	size_t length;
 	const uint8_t *body;
+	int fd; /* that came with TRACK, or -1: who takes it leaves -1 */
 };
 
 struct ctl_hooks {
@@ -34,6 +35,8 @@ struct ctl_hooks {
 	int (*info)(void *arg, cJSON *into);
 	/* SCRUB: one step, as the protocol says it; may take 0.2 s. NULL: ENOSYS. */
 	int (*scrub)(void *arg, const uint8_t *body, size_t length, cJSON *into);
+	/* LIVE_LIST, as `info`. */
+	int (*list)(void *arg, cJSON *into);
 	/* A request of another type. Must not block; whoever does the work, then or later, in any
 	 * thread, calls ctl_call_answer() once. NULL: such requests are unknown. */
 	void (*call)(void *arg, struct ctl_call *call);
@@ -48,6 +51,9 @@ struct ctl_server;
  * After a success `size` (at most 64) bytes of `body` are the reply's. */
 void ctl_call_answer(struct ctl_call *call, int result, const char *why, const void *body,
 		     size_t size);
+
+/* A success, with a descriptor (taken over; -1: none). */
+void ctl_call_answer_fd(struct ctl_call *call, const void *body, size_t size, int fd);
 
 /* Listen for the store `path` (absolute). EADDRINUSE: a live daemon has the socket (a copy of the
  * store, with the same uuid, is mounted). EINVAL EACCES ENOMEM and those of bind(2). */

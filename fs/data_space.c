@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "fs.h"
+#include "passthrough.h"
 
 /* Valid replies: err */
 void ll_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
@@ -18,6 +19,8 @@ void ll_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
 	int r = -EBUSY;
 
 	if (!rollback_swallows(ino))
+		r = passthrough_fallocate(ino, mode, (uint64_t)offset, (uint64_t)length);
+	if (r == -ENOENT)
 		r = store_fallocate(fs.store, ino, mode, (uint64_t)offset, (uint64_t)length);
 	reply_result(req, r);
 }
@@ -31,8 +34,10 @@ struct parked {
 static void reply_seek(const struct parked *p)
 {
 	uint64_t at = 0;
-	int r = store_seek(fs.store, p->ino, p->offset, p->whence, &at);
+	int r = passthrough_seek(p->ino, p->offset, p->whence, &at);
 
+	if (r == -ENOENT)
+		r = store_seek(fs.store, p->ino, p->offset, p->whence, &at);
 	if (r < 0)
 		reply_result(p->req, r);
 	else
@@ -60,7 +65,7 @@ void ll_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct f
 	struct parked *p;
 	int r;
 
-	if (!delivery_needed(ino)) {
+	if (passthrough_has(ino) || !delivery_needed(ino)) {
 		reply_seek(&now);
 		return;
 	}
@@ -82,7 +87,9 @@ void ll_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset,
 {
 	ssize_t n = -EBUSY;
 
-	if (!rollback_swallows(out))
+	if (passthrough_has(in) || passthrough_has(out))
+		n = -EXDEV; /* the kernel copies then, by way of the images */
+	else if (!rollback_swallows(out))
 		n = store_copy_range(fs.store, in, (uint64_t)in_offset, out, (uint64_t)out_offset,
 				     length);
 	if (n < 0)
@@ -98,7 +105,10 @@ void native_copy_range_64(const struct request *r)
 	struct proto_copy_file_range_out out = { 0 };
 	ssize_t n = -EINVAL;
 
-	if (r->size >= sizeof(*in) && in->flags == 0 && rollback_swallows(in->nodeid_out))
+	if (r->size >= sizeof(*in) && in->flags == 0 &&
+	    (passthrough_has(r->in->nodeid) || passthrough_has(in->nodeid_out)))
+		n = -EXDEV; /* as above */
+	else if (r->size >= sizeof(*in) && in->flags == 0 && rollback_swallows(in->nodeid_out))
 		n = -EBUSY;
 	else if (r->size >= sizeof(*in) && in->flags == 0)
 		n = store_copy_range(fs.store, r->in->nodeid, in->off_in, in->nodeid_out,

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "fs.h"
+#include "passthrough.h"
 
 struct parked {
 	uint64_t unique;
@@ -40,13 +41,16 @@ static void committed(void *arg, int result)
 static void commit_then_reply(uint64_t ino, uint64_t unique, uint32_t size)
 {
 	struct parked *p = malloc(sizeof(*p));
+	int r;
 
 	if (!p) {
 		wire_reply_error(unique, -ENOMEM);
 		return;
 	}
 	*p = (struct parked){ .unique = unique, .size = size };
-	store_commit_start(fs.store, &ino, 1, 0, committed, p);
+	r = passthrough_commit_start(ino, committed, p);
+	if (r < 0)
+		committed(p, r);
 }
 
 static unsigned flags_of(const struct request *r, const struct fuse_write_in *in)
@@ -62,6 +66,17 @@ static unsigned flags_of(const struct request *r, const struct fuse_write_in *in
 	return flags;
 }
 
+/* -ENOENT: the file has no image. */
+static ssize_t write_image(const struct request *r, const struct fuse_write_in *in)
+{
+	struct store_attr attr;
+	ssize_t n = passthrough_write(r->in->nodeid, in + 1, in->size, in->offset);
+
+	if (n >= 0 && in->write_flags & FUSE_WRITE_KILL_SUIDGID)
+		store_setattr(fs.store, r->in->nodeid, STORE_SET_KILL_SUID, &attr, &attr);
+	return n;
+}
+
 /* Valid replies: write_out, error */
 void native_write(const struct request *r)
 {
@@ -74,8 +89,10 @@ void native_write(const struct request *r)
 			reply_written(r->in->unique, in->size);
 			return;
 		}
-		n = store_write(fs.store, r->in->nodeid, in->offset, in->size, &source,
-				flags_of(r, in));
+		n = write_image(r, in);
+		if (n == -ENOENT)
+			n = store_write(fs.store, r->in->nodeid, in->offset, in->size, &source,
+					flags_of(r, in));
 		/* One that began meanwhile has to know what the kernel takes for the size. */
 		rollback_swallows_write(r->in->nodeid, in->offset + in->size);
 	}

@@ -6,9 +6,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fs.h"
+#include "passthrough.h"
+
+/* How libzc opens a file that it is going to map live: to others these two bits make no sense. */
+#define OPEN_LIVE (O_DIRECT | O_NONBLOCK)
 
 struct opened {
 	struct fuse_entry_out entry;
@@ -16,32 +21,172 @@ struct opened {
 };
 static_assert(sizeof(struct opened) == 144, "on the wire");
 
+/* An open that is going on; it may be parked while the file's image is filled. */
+struct opening {
+	struct passthrough_opening pass;
+	uint64_t unique;
+	bool made; /* by CREATE or TMPFILE: the answer has an entry */
+	struct store_attr attr;
+	struct fuse_open_out out;
+};
+
 static bool can_write(uint32_t flags)
 {
 	return (flags & O_ACCMODE) != O_RDONLY;
 }
 
-/* Take a handle. A nearly full store must fail write(2) itself, not some later write-back: what is
- * opened for writing then goes around the page cache. */
-static int take_handle(uint64_t ino, uint32_t flags, struct fuse_open_out *ret_open)
-{
-	bool writes = can_write(flags);
-	int r = writes ? handles_add(ino) : 0;
-
-	if (r < 0)
-		return r;
-	*ret_open = (struct fuse_open_out){ .fh = writes ? HANDLE_WRITABLE : 0 };
-	if (!fs.opt.writeback || (writes && info_low_on_space()))
-		ret_open->open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
-	else
-		ret_open->open_flags = FOPEN_KEEP_CACHE;
-	return 0;
-}
-
 static void drop_handle(uint64_t ino, uint64_t fh)
 {
 	if (fh & HANDLE_WRITABLE)
-		handles_drop(ino);
+		handles_drop(ino, fh & HANDLE_CACHED);
+	if (fs.opt.passthrough)
+		passthrough_release(ino, fh & HANDLE_WRITABLE);
+}
+
+/* Writes past the cache: a nearly full store must fail write(2) itself, not some later write-back; and
+ * what live clients have must not be overwritten by whole pages. Counted first, looked at then: who
+ * makes a file live does it the other way round. */
+static bool must_be_direct(uint64_t ino, uint32_t flags)
+{
+	if (fs.opt.direct)
+		return true;
+	if (!can_write(flags))
+		return false;
+	if ((flags & OPEN_LIVE) == OPEN_LIVE && !fs.opt.passthrough)
+		return true;
+	/* (A direct handle cannot be mapped, so not one that may be meant for that.) */
+	if ((flags & O_ACCMODE) == O_WRONLY && info_low_on_space())
+		return true;
+	return fs_live_direct && fs_live_direct(ino);
+}
+
+/* Take the handle as it is without passthrough. */
+static int take_handle(uint64_t ino, uint32_t flags, struct fuse_open_out *ret_open)
+{
+	bool writes = can_write(flags), direct;
+	int r = writes ? handles_add(ino, true) : 0;
+
+	if (r < 0)
+		return r;
+	direct = must_be_direct(ino, flags);
+	if (writes && direct)
+		handles_uncache(ino);
+	*ret_open = (struct fuse_open_out){ .fh = writes ? HANDLE_WRITABLE : 0 };
+	if (writes && !direct)
+		ret_open->fh |= HANDLE_CACHED;
+	ret_open->open_flags =
+		direct ? FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES : FOPEN_KEEP_CACHE;
+	return 0;
+}
+
+/* By way of an image. It counts as no cached writer: the kernel holds nothing back. */
+static int take_passed(uint64_t ino, uint32_t flags, uint32_t open_flags, int32_t backing,
+		       struct fuse_open_out *ret_open)
+{
+	bool writes = can_write(flags);
+	int r = writes ? handles_add(ino, false) : 0;
+
+	if (r == 0)
+		*ret_open = (struct fuse_open_out){
+			.fh = writes ? HANDLE_WRITABLE : 0,
+			.open_flags = open_flags,
+			.PROTO_BACKING_ID = (uint32_t)backing,
+		};
+	return r;
+}
+
+/* The caller was killed: no RELEASE follows. */
+static void take_back(const struct opening *o)
+{
+	drop_handle(o->pass.ino, o->out.fh);
+	if (o->made)
+		store_forget(fs.store, o->pass.ino, 1);
+}
+
+static void answer(struct opening *o)
+{
+	struct opened all = { .open = o->out };
+	int r;
+
+	if (o->made) {
+		reply_wire_entry(&o->attr, &all.entry);
+		r = wire_reply_data(o->unique, &all, sizeof(all));
+	} else {
+		r = wire_reply_data(o->unique, &all.open, sizeof(all.open));
+	}
+	if (r == -ENOENT)
+		take_back(o);
+}
+
+static void refuse(const struct opening *o, int result)
+{
+	if (o->made)
+		store_forget(fs.store, o->pass.ino, 1);
+	wire_reply_error(o->unique, result);
+}
+
+/* The inode's handle is counted by passthrough.c. */
+static void finish_passed(struct opening *o, uint32_t open_flags, int32_t backing)
+{
+	int r = open_flags ? take_passed(o->pass.ino, o->pass.flags, open_flags, backing, &o->out)
+			   : take_handle(o->pass.ino, o->pass.flags, &o->out);
+
+	if (r < 0) {
+		passthrough_release(o->pass.ino, can_write(o->pass.flags));
+		refuse(o, r);
+		return;
+	}
+	answer(o);
+}
+
+static void passed(struct passthrough_opening *pass, int result, uint32_t open_flags,
+		   int32_t backing)
+{
+	struct opening *o = (struct opening *)pass;
+
+	if (result < 0)
+		refuse(o, result);
+	else
+		finish_passed(o, open_flags, backing);
+	free(o);
+}
+
+static void open_passed(const struct opening *from)
+{
+	struct opening *o = malloc(sizeof(*o));
+	uint32_t open_flags;
+	int32_t backing;
+	int r;
+
+	if (!o) {
+		refuse(from, -ENOMEM);
+		return;
+	}
+	*o = *from;
+	o->pass.done = passed;
+	r = passthrough_open(&o->pass, &open_flags, &backing);
+	if (r == 0)
+		finish_passed(o, open_flags, backing);
+	else if (r < 0)
+		refuse(o, r);
+	if (r <= 0)
+		free(o);
+}
+
+/* Takes the handle and answers. */
+static void open_inode(struct opening *o)
+{
+	int r;
+
+	if (fs.opt.passthrough) {
+		open_passed(o);
+		return;
+	}
+	r = take_handle(o->pass.ino, o->pass.flags, &o->out);
+	if (r < 0)
+		refuse(o, r);
+	else
+		answer(o);
 }
 
 static int kill_privileges(uint64_t ino)
@@ -58,36 +203,31 @@ static int kill_privileges(uint64_t ino)
 void native_open(const struct request *r)
 {
 	const struct fuse_open_in *in = r->arg;
-	struct fuse_open_out out;
+	struct opening o = { .unique = r->in->unique, .pass.ino = r->in->nodeid };
 	int result = 0;
 
 	if (r->size < sizeof(*in))
 		result = -EINVAL;
 	else if (in->open_flags & FUSE_OPEN_KILL_SUIDGID)
 		result = kill_privileges(r->in->nodeid);
-	if (result == 0)
-		result = take_handle(r->in->nodeid, in->flags, &out);
-	if (result < 0)
+	if (result < 0) {
 		wire_reply_error(r->in->unique, result);
-	else if (wire_reply_data(r->in->unique, &out, sizeof(out)) == -ENOENT)
-		drop_handle(r->in->nodeid, out.fh); /* the caller was killed: no RELEASE follows */
+		return;
+	}
+	o.pass.flags = in->flags;
+	open_inode(&o);
 }
 
 static void reply_opened(const struct request *r, uint32_t flags, const struct store_attr *attr)
 {
-	struct opened out;
-	int result = take_handle(attr->ino, flags, &out.open);
+	struct opening o = {
+		.unique = r->in->unique,
+		.pass = { .ino = attr->ino, .flags = flags },
+		.made = true,
+		.attr = *attr,
+	};
 
-	if (result < 0) {
-		store_forget(fs.store, attr->ino, 1);
-		wire_reply_error(r->in->unique, result);
-		return;
-	}
-	reply_wire_entry(attr, &out.entry);
-	if (wire_reply_data(r->in->unique, &out, sizeof(out)) == -ENOENT) {
-		drop_handle(attr->ino, out.open.fh);
-		store_forget(fs.store, attr->ino, 1);
-	}
+	open_inode(&o);
 }
 
 static struct store_cred cred_of(const struct request *r, uint32_t umask)

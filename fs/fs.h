@@ -36,6 +36,8 @@ enum {
 /* Nobody else changes the store, so the kernel may believe what it was told for a day. */
 #define FS_TIMEOUT 86400u
 
+enum passthrough { PASSTHROUGH_OFF, PASSTHROUGH_MARKED, PASSTHROUGH_ALL };
+
 struct options {
 	char *store;  /* absolute */
 	char *mnt;    /* absolute */
@@ -45,12 +47,15 @@ struct options {
 	bool debug;
 	bool read_only;
 	bool writeback;
+	bool direct; /* files are opened past the kernel's cache */
+	enum passthrough passthrough;
 	bool allow_root;
 	bool explicit_policy;
 	unsigned commit_seconds;
 	unsigned log_mib; /* of the intent log */
 	unsigned lock_seconds;
 	unsigned workers;
+	uint64_t live_limit; /* bytes, 0: a quarter of the memory */
 };
 
 struct mountpoint {
@@ -182,8 +187,9 @@ void native_syncfs(const struct request *r);
 
 /* ---- reply.c ---------------------------------------------------------------------------- */
 
-void reply_stat(const struct store_attr *attr, struct stat *st);
-void reply_wire_attr(const struct store_attr *attr, struct fuse_attr *ret_attr);
+/* (What passthrough.c knows better is put in.) */
+void reply_stat(const struct store_attr *from, struct stat *st);
+void reply_wire_attr(const struct store_attr *from, struct fuse_attr *ret_attr);
 void reply_wire_entry(const struct store_attr *attr, struct fuse_entry_out *ret_entry);
 /* Answer with an entry; takes the reference back if the kernel did not take it. */
 void reply_entry(fuse_req_t req, const struct store_attr *attr);
@@ -193,12 +199,17 @@ void reply_cred(fuse_req_t req, struct store_cred *cred);
 
 /* ---- handles.c -------------------------------------------------------------------------- */
 
-#define HANDLE_WRITABLE 1u /* of a handle number: the file is open for writing */
+/* Of a handle number: the file is open for writing; and its pages are in the kernel's cache. */
+#define HANDLE_WRITABLE 1u
+#define HANDLE_CACHED 2u
 
-/* Count the handles open for writing of an inode. */
-int handles_add(uint64_t ino);
-void handles_drop(uint64_t ino);
+/* Count the handles open for writing of an inode, and those of them whose writes go through the
+ * kernel's cache. */
+int handles_add(uint64_t ino, bool cached);
+void handles_drop(uint64_t ino, bool cached);
+void handles_uncache(uint64_t ino); /* one that was counted as cached is not */
 bool handles_any(uint64_t ino);
+unsigned handles_cached(uint64_t ino);
 /* The first error of writes since handles_deliver(ino, true). */
 void handles_note_error(uint64_t ino, int error);
 /* The first error of write-backs while the file is open for writing; noting 0 forgets it. */
@@ -218,6 +229,9 @@ void delivery_stop(void);
 int delivery_request(const uint64_t *inos, unsigned n, delivery_fn *done, void *arg);
 /* May the kernel hold dirty pages of this inode? */
 bool delivery_needed(uint64_t ino);
+
+/* Is the inode live by an image of lib/live, so that a handle open for writing has to be direct? */
+bool fs_live_direct(uint64_t ino) __attribute__((weak));
 
 struct deliver_message {
 	uint64_t id;

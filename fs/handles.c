@@ -16,7 +16,7 @@ enum { SHARDS = 64, BUCKETS = 64 };
 struct inode {
 	struct inode *next;
 	uint64_t ino;
-	unsigned writers;
+	unsigned writers, cached;
 	unsigned deliveries;
 	int error;
 	int lost; /* of a write-back, not told to the program yet */
@@ -77,30 +77,52 @@ static void drop_unused(struct shard *s, struct inode **at)
 		s->spare = inode;
 }
 
-int handles_add(uint64_t ino)
+int handles_add(uint64_t ino, bool cached)
 {
 	struct shard *s = shard_lock(ino);
 	struct inode *inode = find_or_add(s, ino);
 
 	if (inode) {
 		inode->writers++;
+		inode->cached += cached;
 		atomic_fetch_add(&total, 1);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return inode ? 0 : -ENOMEM;
 }
 
-void handles_drop(uint64_t ino)
+void handles_drop(uint64_t ino, bool cached)
 {
 	struct shard *s = shard_lock(ino);
 	struct inode **at = find(s, ino);
 
 	if (*at && (*at)->writers) {
 		(*at)->writers--;
+		(*at)->cached -= cached;
 		atomic_fetch_sub(&total, 1);
 		drop_unused(s, at);
 	}
 	pthread_mutex_unlock(&s->lock);
+}
+
+void handles_uncache(uint64_t ino)
+{
+	struct shard *s = shard_lock(ino);
+	struct inode **at = find(s, ino);
+
+	if (*at && (*at)->cached)
+		(*at)->cached--;
+	pthread_mutex_unlock(&s->lock);
+}
+
+unsigned handles_cached(uint64_t ino)
+{
+	struct shard *s = shard_lock(ino);
+	struct inode **at = find(s, ino);
+	unsigned cached = *at ? (*at)->cached : 0;
+
+	pthread_mutex_unlock(&s->lock);
+	return cached;
 }
 
 bool handles_any(uint64_t ino)

@@ -8,6 +8,8 @@
 
 #include "ctl_calls.h"
 #include "fs.h"
+#include "live.h"
+#include "passthrough.h"
 
 static bool add_u64(cJSON *json, const char *name, uint64_t value)
 {
@@ -63,14 +65,36 @@ static bool add_store(cJSON *json, const struct store_info *s)
 	return good;
 }
 
+static bool add_passthrough(cJSON *json)
+{
+	static const char *const modes[] = { "off", "marked", "all" };
+	struct passthrough_totals t;
+	bool good = cJSON_AddStringToObject(json, "passthrough", modes[fs.opt.passthrough]) != NULL;
+
+	if (!fs.opt.passthrough)
+		return good;
+	passthrough_get_totals(&t);
+	good = good && add_u64(json, "passthrough_images", t.images);
+	good = good && add_u64(json, "passthrough_bytes", t.bytes);
+	good = good && add_u64(json, "passthrough_opens", t.opens);
+	good = good && add_u64(json, "passthrough_refused", t.refused);
+	good = good && add_u64(json, "passthrough_lingering", t.lingering);
+	good = good && add_u64(json, "passthrough_compared_bytes", t.compared_bytes);
+	good = good && add_u64(json, "passthrough_stored_bytes", t.stored_bytes);
+	return good;
+}
+
 static bool add_mount(cJSON *json)
 {
 	struct counters *c = &fs.count;
 	bool good = true;
 
 	good = good && cJSON_AddStringToObject(json, "mount", fs.opt.mnt);
-	good = good &&
-	       cJSON_AddStringToObject(json, "cache", fs.opt.writeback ? "writeback" : "none");
+	good = good && cJSON_AddStringToObject(json, "cache",
+					       fs.opt.writeback ? "writeback"
+					       : fs.opt.direct	? "none"
+								: "through");
+	good = good && add_passthrough(json);
 	good = good && add_u64(json, "workers", fs.opt.workers);
 	good = good && add_u64(json, "commit_seconds", fs.opt.commit_seconds);
 	good = good && add_u64(json, "fuse_minor", fs.init_minor);
@@ -101,7 +125,8 @@ void info_start(struct ctl_server **ret_server)
 		.info = info,
 		.scrub = scrub_step,
 		.call = ctl_calls_take,
-		.gone = rollback_gone,
+		.list = live_ctl_list,
+		.gone = ctl_calls_gone,
 	};
 	struct store_info s;
 	struct zu_err err = { 0 };

@@ -67,6 +67,7 @@ void ll_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fu
 	if (r == 0) {
 		t.pid = process_of(ctx->pid);
 		t.writable = fi->fh & HANDLE_WRITABLE;
+		t.cached = fi->fh & HANDLE_CACHED;
 		r = tickets_issue(&t, fs_now_ms(), out.ticket);
 	}
 	if (r < 0) {

@@ -20,6 +20,8 @@
 
 #include "ctl_server.h"
 #include "fs.h"
+#include "live.h"
+#include "passthrough.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
 
@@ -139,7 +141,7 @@ static int wait_until_ready(struct zu_err *err)
 				"that are for FUSE",
 				fs.opt.mnt);
 		if (fds[0].revents)
-			return 0;
+			return passthrough_probe(err);
 		if (fds[1].revents)
 			return zu_err_set(err, ECONNABORTED, "%s: unmounted before it was ready",
 					  fs.opt.mnt);
@@ -157,6 +159,10 @@ static int serve_mount(struct zu_err *err)
 	/* (Also without the cache: stores through a mapping wait in the kernel.) */
 	if (r == 0 && !fs.opt.read_only)
 		r = delivery_start();
+	if (r == 0)
+		r = passthrough_start();
+	if (r == 0)
+		r = fs_live_start();
 	if (r == 0)
 		r = workers_start(fs.opt.workers);
 	if (r < 0)
@@ -277,6 +283,8 @@ static int end(struct ctl_server *server)
 	rollback_stop();
 	workers_stop();
 	delivery_stop();
+	passthrough_stop();
+	fs_live_stop();
 	/* The commit thread answers what is parked, so the descriptors outlive the store. */
 	zu_close_fd(&signal_fd);
 	r = store_close(fs.store);

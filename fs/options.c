@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* options.c - the command line. */
 #include <argp.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -78,6 +79,30 @@ static int set_number(const char *option, unsigned low, unsigned high, unsigned 
 	return 0;
 }
 
+/* A number of bytes, with K, M, G or T. */
+static int set_bytes(const char *option, uint64_t *ret, struct zu_err *err)
+{
+	static const char units[] = "KMGT";
+	const char *text = strchr(option, '=') + 1, *unit;
+	unsigned long long value;
+	unsigned shift = 0;
+	char *end;
+
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+	if (unit) {
+		shift = 10 * (unsigned)(unit - units + 1);
+		end++;
+	}
+	if (errno || end == text || *end || *text == '-' || value == 0 ||
+	    value > UINT64_MAX >> shift)
+		return zu_err_set(err, EINVAL,
+				  "option %s: not a size like 512M (units: K, M, G, T)", option);
+	*ret = (uint64_t)value << shift;
+	return 0;
+}
+
 static int set_fsname(struct options *opt, const char *value, struct zu_err *err)
 {
 	free(opt->fsname);
@@ -99,7 +124,14 @@ static int set_word(struct options *opt, const char *option, struct zu_err *err)
 	if (!strcmp(option, "ro") || !strcmp(option, "rw"))
 		opt->read_only = option[1] == 'o';
 	else if (!strcmp(option, "cache=writeback") || !strcmp(option, "cache=none"))
-		opt->writeback = option[6] == 'w';
+		opt->direct = option[6] == 'n', opt->writeback = !opt->direct;
+	else if (!strcmp(option, "passthrough") || !strcmp(option, "passthrough=marked"))
+		opt->passthrough = PASSTHROUGH_MARKED;
+	else if (!strcmp(option, "passthrough=all"))
+		opt->passthrough = PASSTHROUGH_ALL;
+	else if (!strncmp(option, "passthrough=", 12))
+		return zu_err_set(err, EINVAL, "option %s: passthrough is for marked files, or all",
+				  option);
 	else if (!strncmp(option, "cache=", 6))
 		return zu_err_set(err, EINVAL, "option %s: the cache is writeback or none", option);
 	else if (!strcmp(option, "policy=auto") || !strcmp(option, "policy=explicit"))
@@ -126,6 +158,8 @@ static int set(struct options *opt, const char *option, struct zu_err *err)
 		return set_number(option, 0, 86400, &opt->lock_seconds, err);
 	if (!strncmp(option, "fsname=", 7))
 		return set_fsname(opt, option + 7, err);
+	if (!strncmp(option, "live_limit=", 11))
+		return set_bytes(option, &opt->live_limit, err);
 	if (strncmp(option, "workers=", 8))
 		return set_word(opt, option, err);
 	r = set_number(option, 1, FS_MAX_WORKERS, &opt->workers, err);
@@ -187,6 +221,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!opt->mnt)
 			argp_error(state, "STORE and MNT are needed");
+		if (opt->passthrough && opt->writeback)
+			argp_error(state, "cache=writeback and passthrough exclude each other");
+		opt->writeback = !opt->direct && !opt->passthrough;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -202,8 +239,15 @@ static const char doc[] =
 	"  log=MIB                  size of the intent log of a store without one (default 16, 0:\n"
 	"                           none; small commits are slower then)\n"
 	"  cache=writeback|none     use the kernel's cache (default), or not\n"
+	"  passthrough[=all]        root only: files marked live, or all, are memory\n"
+	"                           that programs read, write and map without the\n"
+	"                           daemon. WARNING: msync(2) of a mapping of such a\n"
+	"                           file returns success and makes nothing durable;\n"
+	"                           fsync(2) does\n"
 	"  policy=auto|explicit     new files are committed by every commit\n"
 	"                           (default), or only when asked for\n"
+	"  live_limit=SIZE          memory for live files: the sum of what their\n"
+	"                           images may grow to (default: a quarter of all)\n"
 	"  workers=N                threads that serve (default 4, at least 2)\n"
 	"  lock_wait=SECONDS        wait for a store in use (default 30)\n"
 	"  allow_other, allow_root  let other users, or root, in as well\n"
@@ -234,7 +278,6 @@ void options_parse(struct options *opt, int argc, char **argv)
 	};
 
 	*opt = (struct options){
-		.writeback = true,
 		.commit_seconds = 5,
 		.log_mib = 16,
 		.lock_seconds = 30,

@@ -5,9 +5,28 @@
 
 #include <assert.h>
 #include <linux/fuse.h>
+#include <sys/ioctl.h>
 
 /* INIT flags; those from bit 32 on travel in flags2. */
 #define PROTO_DIRECT_IO_ALLOW_MMAP (1ULL << 36)
+#define PROTO_PASSTHROUGH (1ULL << 37)
+
+/* The word of fuse_init_out that has become max_stack_depth: how deep the filesystems of backing
+ * files may be stacked, plus one. A memfd lies on none. */
+#define PROTO_MAX_STACK_DEPTH unused[0]
+
+/* Of an answer to OPEN; backing_id is in its padding. */
+#define PROTO_FOPEN_PASSTHROUGH (1u << 7)
+#define PROTO_BACKING_ID padding
+
+struct proto_backing_map {
+	int32_t fd;
+	uint32_t flags;
+	uint64_t padding;
+};
+static_assert(sizeof(struct proto_backing_map) == 16, "on the wire");
+#define PROTO_IOC_BACKING_OPEN _IOW(FUSE_DEV_IOC_MAGIC, 1, struct proto_backing_map)
+#define PROTO_IOC_BACKING_CLOSE _IOW(FUSE_DEV_IOC_MAGIC, 2, uint32_t)
 
 /* Operations */
 #define PROTO_STATX 52

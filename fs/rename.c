@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "fs.h"
+#include "live.h"
+#include "passthrough.h"
 #include "util/cleanup.h"
 
 struct parked {
@@ -23,6 +25,7 @@ struct parked {
 	unsigned flags;
 	uint64_t inos[2]; /* delivered for rename */
 	unsigned n;
+	int result; /* of the delivery */
 };
 
 static void parked_free(struct parked *p)
@@ -49,6 +52,12 @@ static struct parked *parked_new(fuse_req_t req, const char *name, const char *n
 	return NULL;
 }
 
+/* May there be data of an inode (0: of any) that the store does not have? */
+static bool held_back(uint64_t ino)
+{
+	return delivery_needed(ino) || passthrough_has(ino) || fs_live_is(ino);
+}
+
 static void reply_link(fuse_req_t req, uint64_t ino, uint64_t parent, const char *name)
 {
 	struct store_attr attr;
@@ -60,17 +69,44 @@ static void reply_link(fuse_req_t req, uint64_t ino, uint64_t parent, const char
 		reply_entry(req, &attr);
 }
 
-static void link_delivered(void *arg, int result)
+/* Now, or, where something is live, in a thread that may wait for its image. */
+static void go_on(struct parked *p, int result, void (*fn)(void *arg))
+{
+	int r;
+
+	p->result = result;
+	if (result < 0 || !fs_live_is(0)) {
+		fn(p);
+		return;
+	}
+	r = live_run(fs_live, LIVE_OF_KERNEL, p->n ? p->inos[0] : p->ino, fn, p);
+	if (r < 0) {
+		p->result = r;
+		fn(p);
+	}
+}
+
+static void link_finish(void *arg)
 {
 	struct parked *p = arg;
+	int result = p->result;
 
 	if (result == 0)
 		result = handles_lost(p->ino);
+	if (result == 0)
+		result = passthrough_store(p->ino);
+	if (result == 0)
+		result = fs_live_flush(p->ino);
 	if (result < 0)
 		reply_result(p->req, result);
 	else
 		reply_link(p->req, p->ino, p->new_parent, p->new_name);
 	parked_free(p);
+}
+
+static void link_delivered(void *arg, int result)
+{
+	go_on(arg, result, link_finish);
 }
 
 /* Valid replies: entry, err */
@@ -81,7 +117,7 @@ void ll_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 	struct parked *p;
 	int r;
 
-	if (!delivery_needed(ino) || store_getattr(fs.store, ino, &attr) < 0 || attr.nlink > 0) {
+	if (!held_back(ino) || store_getattr(fs.store, ino, &attr) < 0 || attr.nlink > 0) {
 		reply_link(req, ino, parent, name);
 		return;
 	}
@@ -97,17 +133,27 @@ void ll_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 		link_delivered(p, r);
 }
 
-static void rename_delivered(void *arg, int result)
+static void rename_finish(void *arg)
 {
 	struct parked *p = arg;
+	int result = p->result;
 
 	for (unsigned i = 0; i < p->n && result == 0; i++)
 		result = handles_lost(p->inos[i]);
+	for (unsigned i = 0; i < p->n && result == 0; i++)
+		result = passthrough_store(p->inos[i]);
+	for (unsigned i = 0; i < p->n && result == 0; i++)
+		result = fs_live_flush(p->inos[i]);
 	if (result == 0)
 		result = store_rename(fs.store, p->parent, p->name, p->new_parent, p->new_name,
 				      p->flags);
 	reply_result(p->req, result);
 	parked_free(p);
+}
+
+static void rename_delivered(void *arg, int result)
+{
+	go_on(arg, result, rename_finish);
 }
 
 /* Which inodes must be delivered before: none, one, or (EXCHANGE) two. */
@@ -118,14 +164,14 @@ static unsigned to_deliver(uint64_t parent, const char *name, uint64_t new_paren
 	unsigned n = 0;
 
 	/* (Inode 0: anybody's?) */
-	if (flags & RENAME_NOREPLACE || !delivery_needed(0))
+	if (flags & RENAME_NOREPLACE || !held_back(0))
 		return 0;
 	if (store_peek(fs.store, parent, name, &source) < 0 ||
 	    store_peek(fs.store, new_parent, new_name, &target) < 0 || source.ino == target.ino)
 		return 0;
-	if (delivery_needed(source.ino))
+	if (held_back(source.ino))
 		inos[n++] = source.ino;
-	if (flags & RENAME_EXCHANGE && delivery_needed(target.ino))
+	if (flags & RENAME_EXCHANGE && held_back(target.ino))
 		inos[n++] = target.ino;
 	return n;
 }

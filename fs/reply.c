@@ -5,9 +5,16 @@
 #include <sys/sysmacros.h>
 
 #include "fs.h"
+#include "live.h"
+#include "passthrough.h"
 
-void reply_stat(const struct store_attr *attr, struct stat *st)
+void reply_stat(const struct store_attr *from, struct stat *st)
 {
+	struct store_attr now = *from;
+	const struct store_attr *attr = &now;
+
+	passthrough_attr(&now);
+	fs_live_attr(&now);
 	memset(st, 0, sizeof(*st));
 	st->st_ino = attr->ino;
 	st->st_mode = attr->mode;
@@ -29,8 +36,13 @@ static uint32_t wire_device(dev_t dev)
 	return (minor(dev) & 0xff) | ((major(dev) & 0xfff) << 8) | ((minor(dev) & ~0xffu) << 12);
 }
 
-void reply_wire_attr(const struct store_attr *attr, struct fuse_attr *ret_attr)
+void reply_wire_attr(const struct store_attr *from, struct fuse_attr *ret_attr)
 {
+	struct store_attr now = *from;
+	const struct store_attr *attr = &now;
+
+	passthrough_attr(&now);
+	fs_live_attr(&now);
 	*ret_attr = (struct fuse_attr){
 		.ino = attr->ino,
 		.size = attr->size,
@@ -56,7 +68,7 @@ void reply_wire_entry(const struct store_attr *attr, struct fuse_entry_out *ret_
 		.nodeid = attr->ino,
 		.generation = attr->generation,
 		.entry_valid = FS_TIMEOUT,
-		.attr_valid = FS_TIMEOUT,
+		.attr_valid = passthrough_timeout(attr),
 	};
 	reply_wire_attr(attr, &ret_entry->attr);
 }
@@ -66,10 +78,10 @@ void reply_entry(fuse_req_t req, const struct store_attr *attr)
 	struct fuse_entry_param entry = {
 		.ino = attr->ino,
 		.generation = attr->generation,
-		.attr_timeout = FS_TIMEOUT,
 		.entry_timeout = FS_TIMEOUT,
 	};
 
+	entry.attr_timeout = (double)passthrough_timeout(attr);
 	reply_stat(attr, &entry.attr);
 	/* The caller was killed meanwhile: the kernel does not know the inode. */
 	if (fuse_reply_entry(req, &entry) == -ENOENT)

@@ -29,6 +29,8 @@
 #include "abi/zc_ctl.h"
 #include "ctl_calls.h"
 #include "fs.h"
+#include "live.h"
+#include "passthrough.h"
 #include "util/bytes.h"
 
 enum { ROLLBACKS = 32 };
@@ -107,13 +109,16 @@ static int start(struct rollback *r, struct store_attr *ret_attr)
 	struct store_attr before;
 	int result = store_getattr(fs.store, r->ino, &before);
 
+	fs_live_attr(&before);
 	if (result == 0) {
 		pthread_mutex_lock(&lock);
 		if (before.size > r->kernel_size)
 			r->kernel_size = before.size;
 		pthread_mutex_unlock(&lock);
-		result = store_rollback(fs.store, r->ino, ret_attr);
+		result = fs_live_rollback(r->ino, ret_attr);
 	}
+	if (result == 0)
+		result = passthrough_reset(r->ino);
 	if (result == 0) {
 		pthread_mutex_lock(&lock);
 		r->size = ret_attr->size;
@@ -166,7 +171,7 @@ static int finish(struct rollback *r, bool by_client)
 	int result = drop_pages(r), again;
 
 	if (result == 0)
-		result = store_rollback(fs.store, r->ino, &attr);
+		result = fs_live_rollback(r->ino, &attr);
 	pthread_mutex_lock(&lock);
 	differs = fs.opt.writeback && r->kernel_size != r->size;
 	pthread_mutex_unlock(&lock);

@@ -17,7 +17,8 @@ enum { TICKETS_ALL = 16 * ZC_TICKETS_MAX }; /* of all users together */
 struct ticket {
 	uint64_t ino;
 	bool writable;
-	uid_t uid; /* whose it is */
+	bool cached; /* and its writes go through the kernel's cache */
+	uid_t uid;   /* whose it is */
 	pid_t pid;
 };
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "fs.h"
+#include "live.h"
 #include "util/cleanup.h"
 
 enum {
@@ -63,9 +64,13 @@ static void serve(struct worker *w, struct fuse_in_header *in, size_t size)
 		.out = output,
 	};
 	struct fuse_buf buf = { .mem = in, .size = size };
+	bool entered;
 
+	if (fs_live_serve(&r, &entered))
+		return;
 	if (!native_dispatch(&r))
 		fuse_session_process_buf(fs.session, &buf);
+	fs_live_left(&r, entered);
 }
 
 static void *run(void *arg)

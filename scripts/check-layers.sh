@@ -5,6 +5,7 @@
 #   lib/abi    nothing of ours
 #   lib/util   libc
 #   lib/store  abi, util, LMDB - the LMDB header in one file
+#   lib/zc     abi, util
 #   fs         the store's store.h, abi, util, libfuse
 #   tools      the store's store.h, abi, util
 set -euo pipefail
@@ -38,6 +39,7 @@ forbid 'lib/abi includes nothing of ours' "$ours|^zc_" lib/abi
 forbid 'lib/util includes only itself and libc' '^(abi|store|live|zc|fs|tools)/|^zc_|store\.h$' \
 	lib/util
 forbid 'lib/store includes only abi and util of ours' '^(live|zc|fs|tools)/|\.\./' lib/store
+forbid 'lib/zc includes only abi and util of ours' '^(store|live|fs|tools)/|\.\./' lib/zc
 forbid 'tools know nothing of the parts of fs' '^fs/|\.\./' tools
 forbid 'fs knows nothing of the parts of tools' '^tools/|\.\./' fs
 

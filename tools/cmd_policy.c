@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* cmd_policy.c - zcctl policy PATH [explicit|auto]: the extended attribute user.zcfs.commit. */
+/*
+ * cmd_policy.c - zcctl policy PATH [explicit|auto], zcctl live PATH [on|off]: the extended attributes
+ * user.zcfs.commit and user.zcfs.live.
+ */
 #include <errno.h>
 #include <fts.h>
 #include <stdio.h>
@@ -12,8 +15,9 @@
 #include "zcctl.h"
 
 struct args {
+	const struct flag_verb *verb;
 	char *path;
-	const char *policy;
+	const char *value;
 	unsigned seconds;
 	bool recursive, json;
 	cJSON *list;
@@ -34,15 +38,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->seconds = parse_seconds(state, arg);
 		return 0;
 	case ARGP_KEY_ARG:
-		if (a->policy)
-			argp_error(state, "one PATH and one policy only, not also %s", arg);
+		if (a->value)
+			argp_error(state, "one PATH and one %s only, not also %s", a->verb->what,
+				   arg);
 		if (!a->path) {
 			a->path = arg;
 			return 0;
 		}
-		if (strcmp(arg, "explicit") && strcmp(arg, "auto"))
-			argp_error(state, "no policy %s: explicit or auto", arg);
-		a->policy = arg;
+		if (strcmp(arg, a->verb->words[0]) && strcmp(arg, a->verb->words[1]))
+			argp_error(state, "no %s %s: %s or %s", a->verb->what, arg,
+				   a->verb->words[0], a->verb->words[1]);
+		a->value = arg;
 		return 0;
 	case ARGP_KEY_END:
 		if (!a->path)
@@ -62,44 +68,44 @@ static int failed(const char *path)
 							: strerror(e));
 }
 
-static void print_one(struct args *a, const char *path, const char *policy)
+static void print_one(struct args *a, const char *path, const char *value)
 {
 	if (a->json) {
 		cJSON *one = cJSON_CreateObject();
 
 		json_bytes(one, "path", path, strlen(path));
-		cJSON_AddStringToObject(one, "policy", policy);
+		cJSON_AddStringToObject(one, a->verb->what, value);
 		cJSON_AddItemToArray(a->list, one);
 	} else if (a->recursive) {
-		printf("%-8s  ", policy);
+		printf("%-8s  ", value);
 		print_name(path, strlen(path));
 		putchar('\n');
 	} else {
-		puts(policy);
+		puts(value);
 	}
 }
 
 static int do_one(struct args *a, const char *path)
 {
 	char value[16];
-	ssize_t n = lgetxattr(path, STORE_XATTR_POLICY, value, sizeof(value) - 1);
+	ssize_t n = lgetxattr(path, a->verb->xattr, value, sizeof(value) - 1);
 
 	/* (Looked at first also to set it: another filesystem would take any attribute.) */
 	if (n < 0)
 		return failed(path);
 	value[n] = '\0';
-	if (!a->policy) {
+	if (!a->value) {
 		print_one(a, path, value);
 		return EXIT_FINE;
 	}
-	if (!strcmp(value, a->policy))
+	if (!strcmp(value, a->value))
 		return EXIT_FINE;
-	if (lsetxattr(path, STORE_XATTR_POLICY, a->policy, strlen(a->policy), 0) < 0)
+	if (lsetxattr(path, a->verb->xattr, a->value, strlen(a->value), 0) < 0)
 		return failed(path);
 	return EXIT_FINE;
 }
 
-/* Everything below, without leaving the mount; links and devices have no policy. */
+/* Everything below, without leaving the mount; links and devices have none. */
 static int do_tree(struct args *a)
 {
 	char *const paths[] = { a->path, NULL };
@@ -136,17 +142,17 @@ static int work(void *arg)
 	if (lstat(a->path, &st) < 0)
 		return failed(a->path);
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-		return complain("%s: only files and directories have a policy", a->path);
+		return complain("%s: only files and directories have a %s", a->path, a->verb->what);
 	code = a->recursive ? do_tree(a) : do_one(a, a->path);
-	if (a->json && !a->policy && a->recursive)
+	if (a->json && !a->value && a->recursive)
 		json_print(a->list);
-	else if (a->json && !a->policy && code == EXIT_FINE)
+	else if (a->json && !a->value && code == EXIT_FINE)
 		json_print(cJSON_GetArrayItem(a->list, 0));
 	cJSON_Delete(a->list);
 	return code;
 }
 
-int cmd_policy(int argc, char **argv)
+int flag_verb(int argc, char **argv, const struct flag_verb *verb)
 {
 	static const struct argp_option options[] = {
 		{ "recursive", 'R', NULL, 0, "And everything below PATH", 0 },
@@ -154,16 +160,29 @@ int cmd_policy(int argc, char **argv)
 		{ "json", 'j', NULL, 0, "Print JSON", 0 },
 		{ 0 },
 	};
-	static const struct argp argp = {
+	const struct argp argp = {
 		.options = options,
 		.parser = parse,
+		.args_doc = verb->args_doc,
+		.doc = verb->doc,
+	};
+	struct args a = { .verb = verb, .seconds = 300 };
+
+	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	return child_run(work, &a, a.seconds, a.path);
+}
+
+int cmd_policy(int argc, char **argv)
+{
+	static const struct flag_verb verb = {
+		.what = "policy",
+		.xattr = STORE_XATTR_POLICY,
+		.words = { "explicit", "auto" },
 		.args_doc = "PATH [explicit|auto]",
 		.doc = "Show or set what commits a file of a mount: only its own fsync, msync and "
 		       "commit (explicit), or also the periodic commit (auto). What is made in a "
 		       "directory has the directory's.",
 	};
-	struct args a = { .seconds = 300 };
 
-	argp_parse(&argp, argc, argv, 0, NULL, &a);
-	return child_run(work, &a, a.seconds, a.path);
+	return flag_verb(argc, argv, &verb);
 }

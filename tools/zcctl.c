@@ -19,6 +19,7 @@ static const struct verb {
 	{ "commit", cmd_commit, "commit files of a mount, all or none" },
 	{ "rollback", cmd_rollback, "return a file of a mount to its last commit" },
 	{ "policy", cmd_policy, "what commits a file of a mount" },
+	{ "live", cmd_live, "live files of a mount; mark files to be live" },
 	{ "info", cmd_info, "facts of a store or a mount" },
 	{ "ls", cmd_ls, "list a directory of a store that is not mounted" },
 	{ "stat", cmd_stat, "attributes of a file in a store that is not mounted" },

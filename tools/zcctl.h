@@ -18,6 +18,7 @@ int cmd_check(int argc, char **argv);
 int cmd_commit(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_info(int argc, char **argv);
+int cmd_live(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_mount(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
@@ -26,6 +27,15 @@ int cmd_rollback(int argc, char **argv);
 int cmd_scrub(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
+
+/* A verb that shows or sets a flag of files (cmd_policy.c). */
+struct flag_verb {
+	const char *what; /* the flag's name */
+	const char *xattr;
+	const char *words[2];
+	const char *args_doc, *doc;
+};
+int flag_verb(int argc, char **argv, const struct flag_verb *verb);
 
 /* ---- common.c ---------------------------------------------------------------------------- */
 

@@ -186,6 +186,9 @@ int store_removexattr(struct store *store, uint64_t ino, const char *name);
  * auto. EINVAL: another value, or neither a file nor a directory.
  */
 #define STORE_XATTR_POLICY "user.zcfs.commit"
+/* The same way `user.zcfs.live`, "on" or "off": whether the file, or what is made in the directory,
+ * becomes live when it is opened on a mount that does so. */
+#define STORE_XATTR_LIVE "user.zcfs.live"
 
 /* ---- data ------------------------------------------------------------------------------- */
 

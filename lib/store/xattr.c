@@ -149,11 +149,25 @@ static int walk_names(struct store *s, const struct inode *i, name_fn *fn, void 
 	return r;
 }
 
-/* ---- the policy, a flag of the inode ------------------------------------------------------- */
+/* ---- attributes that are flags of the inode ------------------------------------------------- */
 
-static bool is_policy(const char *name)
+struct flag_xattr {
+	const char *name;
+	uint32_t flag;
+	const char *on, *off;
+};
+static const struct flag_xattr flag_xattrs[] = {
+	{ STORE_XATTR_POLICY, ZCF_INODE_EXPLICIT, "explicit", "auto" },
+	{ STORE_XATTR_LIVE, ZCF_INODE_LIVE, "on", "off" },
+};
+enum { FLAG_XATTRS = sizeof(flag_xattrs) / sizeof(flag_xattrs[0]) };
+
+static const struct flag_xattr *find_flag(const char *name)
 {
-	return strcmp(name, STORE_XATTR_POLICY) == 0;
+	for (size_t k = 0; k < FLAG_XATTRS; k++)
+		if (strcmp(name, flag_xattrs[k].name) == 0)
+			return &flag_xattrs[k];
+	return NULL;
 }
 
 /* Nothing behind the prefix: "user." */
@@ -164,9 +178,9 @@ static bool is_bare(const char *name)
 	return n && name[n - 1] == '.' && !memchr(name, '.', n - 1);
 }
 
-static ssize_t get_policy(const struct inode *i, void *buf, size_t size)
+static ssize_t get_flag(const struct inode *i, const struct flag_xattr *f, void *buf, size_t size)
 {
-	const char *value = i->flags & ZCF_INODE_EXPLICIT ? "explicit" : "auto";
+	const char *value = i->flags & f->flag ? f->on : f->off;
 	size_t n = strlen(value);
 
 	if (!S_ISREG(i->mode) && !S_ISDIR(i->mode))
@@ -179,14 +193,19 @@ static ssize_t get_policy(const struct inode *i, void *buf, size_t size)
 	return (ssize_t)n;
 }
 
-static int set_policy(struct inode *i, const void *value, size_t size)
+static bool is_text(const void *value, size_t size, const char *text)
+{
+	return size == strlen(text) && memcmp(value, text, size) == 0;
+}
+
+static int set_flag(struct inode *i, const struct flag_xattr *f, const void *value, size_t size)
 {
 	if (!S_ISREG(i->mode) && !S_ISDIR(i->mode))
 		return -EINVAL;
-	if (size == 8 && memcmp(value, "explicit", 8) == 0)
-		i->flags |= ZCF_INODE_EXPLICIT;
-	else if (size == 4 && memcmp(value, "auto", 4) == 0)
-		i->flags &= ~ZCF_INODE_EXPLICIT;
+	if (is_text(value, size, f->on))
+		i->flags |= f->flag;
+	else if (is_text(value, size, f->off))
+		i->flags &= ~f->flag;
 	else
 		return -EINVAL;
 	return 0;
@@ -225,8 +244,9 @@ ssize_t store_listxattr(struct store *s, uint64_t ino, char *buf, size_t size)
 	if (r < 0)
 		return r;
 	r = i->no_xattrs ? 0 : walk_names(s, i, list_name, &l);
-	if (r == 0 && (i->flags & ZCF_INODE_EXPLICIT))
-		r = list_name(&l, STORE_XATTR_POLICY, strlen(STORE_XATTR_POLICY));
+	for (size_t k = 0; k < FLAG_XATTRS && r == 0; k++)
+		if (i->flags & flag_xattrs[k].flag)
+			r = list_name(&l, flag_xattrs[k].name, strlen(flag_xattrs[k].name));
 	inode_put(s, i);
 	return r < 0 ? r : (ssize_t)l.used;
 }
@@ -234,14 +254,15 @@ ssize_t store_listxattr(struct store *s, uint64_t ino, char *buf, size_t size)
 ssize_t store_getxattr(struct store *s, uint64_t ino, const char *name, void *buf, size_t size)
 {
 	LOCKED(s);
+	const struct flag_xattr *flag = find_flag(name);
 	struct inode *i;
 	ssize_t n;
 	int r = is_bare(name) ? -EINVAL : inode_get(s, ino, &i);
 
 	if (r < 0)
 		return r;
-	if (is_policy(name))
-		n = get_policy(i, buf, size);
+	if (flag)
+		n = get_flag(i, flag, buf, size);
 	else
 		n = *name ? xattr_get(s, i, name, strlen(name), buf, size) : -ENODATA;
 	inode_put(s, i);
@@ -322,8 +343,8 @@ int store_setxattr(struct store *s, uint64_t ino, const char *name, const void *
 		return r;
 	if (!strcmp(name, ACL_ACCESS) || !strcmp(name, ACL_DEFAULT))
 		r = set_acl(s, i, name, value, size, flags);
-	else if (is_policy(name))
-		r = set_policy(i, value, size);
+	else if (find_flag(name))
+		r = set_flag(i, find_flag(name), value, size);
 	else
 		r = set_plain(s, i, name, value, size, flags);
 	if (r == 0) {
@@ -338,6 +359,7 @@ int store_removexattr(struct store *s, uint64_t ino, const char *name)
 {
 	LOCKED(s);
 	bool acl = !strcmp(name, ACL_ACCESS) || !strcmp(name, ACL_DEFAULT);
+	const struct flag_xattr *flag = find_flag(name);
 	struct inode *i;
 	ssize_t had;
 	int r = is_bare(name) ? -EINVAL : store_may_change(s);
@@ -346,13 +368,13 @@ int store_removexattr(struct store *s, uint64_t ino, const char *name)
 		r = inode_get(s, ino, &i);
 	if (r < 0)
 		return r;
-	if (is_policy(name))
-		had = i->flags & ZCF_INODE_EXPLICIT ? 0 : -ENODATA;
+	if (flag)
+		had = i->flags & flag->flag ? 0 : -ENODATA;
 	else
 		had = *name ? xattr_get(s, i, name, strlen(name), NULL, 0) : -ENODATA;
 	if (had >= 0) {
-		i->flags &= is_policy(name) ? ~ZCF_INODE_EXPLICIT : ~0u;
-		r = is_policy(name) ? 0 : xattr_del(s, i, name, strlen(name));
+		i->flags &= flag ? ~flag->flag : ~0u;
+		r = flag ? 0 : xattr_del(s, i, name, strlen(name));
 		if (r == 0) {
 			inode_touch(i);
 			inode_dirty(s, i);

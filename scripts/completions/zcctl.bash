@@ -4,7 +4,7 @@
 
 _zcctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local verbs='create mount umount commit rollback policy info ls stat check scrub probe' options='--help --usage'
+	local verbs='create mount umount commit rollback policy live info ls stat check scrub probe' options='--help --usage'
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
 		mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$cur")
@@ -16,6 +16,7 @@ _zcctl() {
 	umount) options+=' --timeout --lazy --force --quiet' ;;
 	commit | rollback) options+=' --timeout --json' ;;
 	policy) options+=' --timeout --json --recursive' ;;
+	live) options+=' --timeout --json --recursive --no-names' ;;
 	ls) options+=' --json --recursive' ;;
 	info | stat | check | probe) options+=' --json' ;;
 	esac
@@ -24,7 +25,7 @@ _zcctl() {
 	elif [[ $prev == -o ]]; then
 		mapfile -t COMPREPLY < <(compgen -W 'ro commit= lock_wait= allow_other
 			default_permissions cache=writeback cache=none policy=auto
-			policy=explicit workers=' -- "$cur")
+			policy=explicit workers= live_limit= passthrough passthrough=all' -- "$cur")
 		compopt -o nospace
 	elif [[ ${COMP_WORDS[1]} == umount ]]; then
 		# Only mounts of zcfs; nothing here looks at a mount, which may hang.
@@ -32,7 +33,9 @@ _zcctl() {
 			'/ - fuse\.zcfs / && index($5, cur) == 1 { print $5 }' /proc/self/mountinfo)
 	elif [[ ${COMP_WORDS[1]} == policy ]] && ((COMP_CWORD > 2)); then
 		mapfile -t COMPREPLY < <(compgen -W 'explicit auto' -- "$cur")
-	elif [[ ${COMP_WORDS[1]} == @(commit|rollback|policy) ]]; then
+	elif [[ ${COMP_WORDS[1]} == live ]] && ((COMP_CWORD > 2)); then
+		mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur")
+	elif [[ ${COMP_WORDS[1]} == @(commit|rollback|policy|live) ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		compopt -o filenames
 	else

@@ -7,6 +7,7 @@
 #
 # Variables   ZC_SRC ZC_BUILD   source and build root (given by meson; else guessed)
 #             ZCFS ZCCTL        the two programs, reachable for an ordinary user too
+#             ZC_MOUNT_OPTIONS  if set, options of every mount besides its own
 #             T                 a fresh directory (mode 0755), removed at exit; put everything here
 # Calls       zc_create zc_mount zc_umount zc_pid zc_kill zc_stop zc_check zc_wait
 #             need fail skip as_user zc_leave_others
@@ -82,6 +83,7 @@ zc_create() {
 zc_mount() {
 	local store="$1" mnt="$2" options="${3:-}"
 	_zc_need_fuse
+	options="${ZC_MOUNT_OPTIONS:-}${ZC_MOUNT_OPTIONS:+${options:+,}}$options"
 	mkdir -p "$mnt"
 	mnt="$(_zc_abspath "$mnt")"
 	_zc_run "$ZCFS" "$store" "$mnt" ${options:+-o "$options"} ||

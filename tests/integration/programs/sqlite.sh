@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
 #
-# The body of sqlite_rollback.sh and sqlite_wal.sh, on the mount $M.
+# The body of sqlite_rollback.sh and sqlite_wal.sh, and of sqlite_live.sh, on the mount $M, which is
+# made again with $OPTIONS.
 
 DB=$M/test.db
 
@@ -61,10 +62,10 @@ sqlite_test() {
 	next=$(sql 'SELECT max(id) + 1 FROM note')
 	run_until_killed "$next" kill_daemon
 	zc_check "$S"
-	zc_mount "$S" "$M"
+	zc_mount "$S" "$M" "${OPTIONS-}"
 	verify 'after kill -9 of the daemon'
 
 	sql 'VACUUM; PRAGMA wal_checkpoint(TRUNCATE)' >/dev/null
-	remount
+	remount "${OPTIONS-}"
 	verify 'after VACUUM and a new mount'
 }

@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * live_ctl.c - requests of the control socket for live files (abi/zc_ctl.h).
+ *
+ * A connection that is attached, or about to be, is on a list. The server's thread finds it and hands
+ * the work over to a thread of lib/live's pool, one request of a connection at a time (`busy`). The
+ * connection may end meanwhile: then the last who has it lets go. `lock` guards the list, `busy` and
+ * `gone`; what else is in a connection belongs to who made it busy.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "abi/zc_ctl.h"
+#include "ctl_calls.h"
+#include "ctl_reply.h"
+#include "fs.h"
+#include "live.h"
+#include "passthrough.h"
+#include "util/bytes.h"
+#include "util/cleanup.h"
+
+struct connection {
+	LIST_ENTRY(connection) link;
+	uint64_t number;
+	bool busy, gone;
+	uint64_t ino; /* with a reference */
+	struct live_client *client;
+	bool passed; /* the image is passthrough.c's */
+	struct live_status status;
+	/* Of the request that goes on: */
+	struct ctl_call *call;
+	struct ticket ticket;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static LIST_HEAD(, connection) connections = LIST_HEAD_INITIALIZER(connections);
+
+static void refuse(struct ctl_call *call, int result, const char *why)
+{
+	ctl_call_answer(call, result, why, NULL, 0);
+}
+
+/* ---- connections -------------------------------------------------------------------------- */
+
+/* Lock held. */
+static struct connection *find(uint64_t number)
+{
+	struct connection *c;
+
+	LIST_FOREACH(c, &connections, link)
+		if (c->number == number)
+			break;
+	return c;
+}
+
+static void let_go(struct connection *c)
+{
+	if (c->client)
+		live_detach(c->client);
+	if (c->passed)
+		passthrough_detach(c->ino);
+	store_forget(fs.store, c->ino, 1);
+	free(c);
+}
+
+/* The request is done; without an image the connection is as any other. */
+static void rest(struct connection *c)
+{
+	bool over;
+
+	pthread_mutex_lock(&lock);
+	c->busy = false;
+	over = c->gone || (!c->client && !c->passed);
+	if (over)
+		LIST_REMOVE(c, link);
+	pthread_mutex_unlock(&lock);
+	if (over)
+		let_go(c);
+}
+
+void live_ctl_gone(uint64_t number)
+{
+	struct connection *c;
+	bool over = false;
+
+	pthread_mutex_lock(&lock);
+	c = find(number);
+	if (c) {
+		c->gone = true;
+		over = !c->busy;
+		if (over)
+			LIST_REMOVE(c, link);
+	}
+	pthread_mutex_unlock(&lock);
+	if (over)
+		let_go(c);
+}
+
+/* ---- descriptors of clients --------------------------------------------------------------- */
+
+/* Is it a file of /proc? Without asking the filesystem that it is of. */
+static bool is_of_proc(int fd)
+{
+	struct statx file, proc;
+	const unsigned how = AT_STATX_DONT_SYNC;
+
+	return statx(fd, "", AT_EMPTY_PATH | how, 0, &file) == 0 &&
+	       statx(AT_FDCWD, "/proc/self", how, 0, &proc) == 0 &&
+	       file.stx_dev_major == proc.stx_dev_major && file.stx_dev_minor == proc.stx_dev_minor;
+}
+
+/* ---- ATTACH ------------------------------------------------------------------------------- */
+
+static uint64_t passed_generation(uint64_t ino)
+{
+	static _Atomic uint64_t of_daemon;
+	uint64_t none = 0, mine = (uint64_t)fs_now_ms() << 20 ^ (uint64_t)getpid();
+
+	atomic_compare_exchange_strong(&of_daemon, &none, mine | 1);
+	return atomic_load(&of_daemon) ^ ino << 24;
+}
+
+static int attach_to(struct connection *c, const struct live_attach *a, int *ret_fd,
+		     const char **ret_why)
+{
+	uint64_t size;
+	int r;
+
+	do {
+		r = passthrough_attach(a->ino, a->writable, ret_fd, &size);
+		if (r == 0) {
+			c->passed = true;
+			c->status = (struct live_status){
+				.id = a->ino,
+				.generation = passed_generation(a->ino),
+				.size = size,
+				.capacity = size,
+				.writable = a->writable,
+			};
+			return 0;
+		}
+		if (r == -ENOENT)
+			r = live_attach(fs_live, a, &c->client, &c->status, ret_fd, ret_why);
+	} while (r == -EBUSY && passthrough_has(a->ino));
+	return r;
+}
+
+static uint32_t flags_of(const struct connection *c)
+{
+	return (c->status.writable ? ZC_CTL_LIVE_WRITABLE : 0) |
+	       (c->passed ? ZC_CTL_LIVE_PASSTHROUGH : 0);
+}
+
+static void attach(void *arg)
+{
+	struct connection *c = arg;
+	struct ctl_call *call = c->call;
+	const struct live_attach a = {
+		.ino = c->ino,
+		.wanted = zu_get_le64(call->body + 16),
+		.writable = c->ticket.writable &&
+			    !(zu_get_le32(call->body + 24) & ZC_CTL_ATTACH_READ_ONLY),
+		.own_cached = c->ticket.cached,
+		.pid = call->peer.pid,
+		.uid = call->peer.uid,
+	};
+	uint8_t body[ZC_CTL_ATTACH_REPLY] = { 0 };
+	const char *why = NULL;
+	int fd = -1, r = attach_to(c, &a, &fd, &why);
+
+	if (r == 0) {
+		zu_put_le64(body, c->status.id);
+		zu_put_le64(body + 8, c->status.generation);
+		zu_put_le64(body + 16, c->status.size);
+		zu_put_le64(body + 24, c->status.capacity);
+		zu_put_le32(body + 32, flags_of(c));
+	}
+	/* First, since the client may ask for more once it has the answer. */
+	rest(c);
+	if (r < 0)
+		refuse(call, r, why);
+	else
+		ctl_call_answer_fd(call, body, sizeof(body), fd);
+}
+
+static void attach_begin(struct ctl_call *call)
+{
+	struct connection *c;
+	uint32_t flags;
+	int r;
+
+	if (call->length != ZC_CTL_ATTACH_SIZE || zu_get_le32(call->body + 28) != 0) {
+		refuse(call, -EBADMSG, "an attach with a wrong length");
+		return;
+	}
+	flags = zu_get_le32(call->body + 24);
+	if (flags & ~ZC_CTL_ATTACH_READ_ONLY) {
+		refuse(call, -EINVAL, "an attach with unknown flags");
+		return;
+	}
+	c = calloc(1, sizeof(*c));
+	if (!c) {
+		refuse(call, -ENOMEM, NULL);
+		return;
+	}
+	if (ctl_calls_redeem(call, call->body, &c->ticket) < 0) {
+		free(c);
+		return;
+	}
+	*c = (struct connection){
+		.number = call->client,
+		.busy = true,
+		.ino = c->ticket.ino,
+		.call = call,
+		.ticket = c->ticket,
+	};
+	pthread_mutex_lock(&lock);
+	LIST_INSERT_HEAD(&connections, c, link);
+	pthread_mutex_unlock(&lock);
+	r = live_run(fs_live, LIVE_OF_CLIENT, c->ino, attach, c);
+	if (r < 0) {
+		rest(c);
+		refuse(call, r, NULL);
+	}
+}
+
+/* ---- the others --------------------------------------------------------------------------- */
+
+static void track(void *arg)
+{
+	struct connection *c = arg;
+	struct ctl_call *call = c->call;
+	uint64_t address = zu_get_le64(call->body + 8), length = zu_get_le64(call->body + 16);
+	uint8_t body[ZC_CTL_TRACK_REPLY] = { 0 };
+	int fd = call->fd, r = 0;
+
+	call->fd = -1;
+	if (fd >= 0 && !is_of_proc(fd)) {
+		ctl_dispose(fd);
+		fd = -1;
+	}
+	if (c->client)
+		r = live_track(c->client, address, length, fd);
+	else if (fd >= 0)
+		close(fd);
+	zu_put_le32(body, r > 0);
+	rest(c);
+	ctl_call_answer(call, r < 0 ? r : 0,
+			r == -EALREADY ? "the mapping is known already"
+			: r == -EACCES ? "the attachment is read-only"
+			: r == -EINVAL ? "no mapping of the image can have this address and length"
+				       : NULL,
+			body, r < 0 ? 0 : sizeof(body));
+}
+
+static void answer_commit(struct ctl_call *call, int r, const struct live_commit_result *result)
+{
+	uint8_t body[ZC_CTL_LIVE_COMMIT_REPLY];
+
+	zu_put_le64(body, result->written);
+	zu_put_le64(body + 8, result->compared);
+	ctl_call_answer(call, r,
+			r == -ENOSPC || r == -EDQUOT ? "the store is full: nothing was committed"
+			: r < 0			     ? "the commit failed; zcctl info says why"
+						     : NULL,
+			body, r < 0 ? 0 : sizeof(body));
+}
+
+static void passed_committed(void *arg, int result)
+{
+	const struct live_commit_result none = { 0 };
+
+	answer_commit(arg, result, &none);
+}
+
+static void commit(void *arg)
+{
+	struct connection *c = arg;
+	struct ctl_call *call = c->call;
+	struct live_commit_result result = { 0 };
+	uint64_t ino = c->ino;
+	bool passed = c->passed;
+	int r = 0;
+
+	if (!passed)
+		r = live_commit(fs_live, &ino, 1, 0, &result);
+	else
+		r = passthrough_commit_start(ino, passed_committed, call);
+	rest(c);
+	if (!passed || r < 0)
+		answer_commit(call, r, &result);
+}
+
+static void rollback(void *arg)
+{
+	struct connection *c = arg;
+	struct ctl_call *call = c->call;
+	uint8_t body[ZC_CTL_LIVE_ROLLBACK_REPLY] = { 0 };
+	struct store_attr attr = { 0 };
+	int r = -EACCES;
+
+	if (c->status.writable && c->passed) {
+		r = store_rollback(fs.store, c->ino, &attr);
+		r = r < 0 ? r : passthrough_reset(c->ino);
+	} else if (c->status.writable) {
+		r = live_rollback(fs_live, c->ino, &attr);
+	}
+	zu_put_le64(body, attr.size);
+	zu_put_le64(body + 8, (uint64_t)attr.mtime.tv_sec);
+	zu_put_le32(body + 16, (uint32_t)attr.mtime.tv_nsec);
+	rest(c);
+	ctl_call_answer(call, r, r == -EACCES ? "the attachment is read-only" : NULL, body,
+			r < 0 ? 0 : sizeof(body));
+}
+
+static void detach(void *arg)
+{
+	struct connection *c = arg;
+	struct ctl_call *call = c->call;
+
+	if (c->client) {
+		live_client_settle(c->client);
+		live_detach(c->client);
+	} else if (c->passed) {
+		passthrough_detach(c->ino);
+	}
+	c->client = NULL;
+	c->passed = false;
+	rest(c);
+	ctl_call_answer(call, 0, NULL, NULL, 0);
+}
+
+static void status(struct connection *c, struct ctl_call *call)
+{
+	uint8_t body[ZC_CTL_LIVE_STATUS_REPLY] = { 0 };
+	struct live_status now = c->status;
+	struct store_attr attr = { .ino = c->ino };
+
+	if (c->client)
+		live_client_status(c->client, &now);
+	else if (store_getattr(fs.store, c->ino, &attr) == 0 && passthrough_attr(&attr))
+		now.size = now.capacity = attr.size;
+	zu_put_le64(body, now.generation);
+	zu_put_le64(body + 8, now.size);
+	zu_put_le64(body + 16, now.capacity);
+	zu_put_le32(body + 24, flags_of(c));
+	rest(c);
+	ctl_call_answer(call, 0, NULL, body, sizeof(body));
+}
+
+/* The caller's connection, made busy; NULL: it is answered. */
+static struct connection *take(struct ctl_call *call)
+{
+	size_t length = call->type == ZC_CTL_TRACK ? ZC_CTL_TRACK_SIZE : ZC_CTL_ID_SIZE;
+	struct connection *c = NULL;
+
+	if (call->length != length) {
+		refuse(call, -EBADMSG, "a request for a live file with a wrong length");
+		return NULL;
+	}
+	pthread_mutex_lock(&lock);
+	c = find(call->client);
+	if (c && (c->busy || (!c->client && !c->passed) || c->status.id != zu_get_le64(call->body)))
+		c = NULL;
+	if (c) {
+		c->busy = true;
+		c->call = call;
+	}
+	pthread_mutex_unlock(&lock);
+	if (!c)
+		refuse(call, -EINVAL, "this connection is not attached to an image of this number");
+	return c;
+}
+
+void live_ctl_call(struct ctl_call *call)
+{
+	static live_job_fn *const jobs[] = {
+		[ZC_CTL_TRACK] = track,
+		[ZC_CTL_LIVE_COMMIT] = commit,
+		[ZC_CTL_LIVE_ROLLBACK] = rollback,
+		[ZC_CTL_DETACH] = detach,
+	};
+	struct connection *c;
+	int r;
+
+	if (!fs_live) {
+		refuse(call, -EROFS, "the mount is read-only");
+		return;
+	}
+	if (call->type == ZC_CTL_ATTACH) {
+		pthread_mutex_lock(&lock);
+		c = find(call->client);
+		pthread_mutex_unlock(&lock);
+		if (c)
+			refuse(call, -EBUSY, "this connection is attached already");
+		else
+			attach_begin(call);
+		return;
+	}
+	c = take(call);
+	if (!c)
+		return;
+	if (call->type == ZC_CTL_LIVE_STATUS) {
+		status(c, call);
+		return;
+	}
+	r = live_run(fs_live, LIVE_OF_CLIENT, c->ino, jobs[call->type], c);
+	if (r < 0) {
+		rest(c);
+		refuse(call, r, NULL);
+	}
+}
+
+/* ---- COMMIT ------------------------------------------------------------------------------- */
+
+struct several {
+	struct ctl_call *call;
+	uint64_t *inos;
+	size_t n;
+};
+
+static void commit_several(void *arg)
+{
+	struct several *s = arg;
+	int r = live_commit(fs_live, s->inos, s->n, 0, NULL);
+
+	for (size_t i = 0; i < s->n; i++)
+		store_forget(fs.store, s->inos[i], 1);
+	ctl_call_answer(s->call, r, r < 0 ? "the commit failed; zcctl info says why" : NULL, NULL,
+			0);
+	free(s->inos);
+	free(s);
+}
+
+void live_ctl_commit(struct ctl_call *call, uint64_t *inos, size_t n)
+{
+	struct several *s = malloc(sizeof(*s));
+	int r = -ENOMEM;
+
+	if (s) {
+		*s = (struct several){ call, inos, n };
+		r = live_run(fs_live, LIVE_OF_CLIENT, inos[0], commit_several, s);
+	}
+	if (r < 0) {
+		for (size_t i = 0; i < n; i++)
+			store_forget(fs.store, inos[i], 1);
+		free(inos);
+		free(s);
+		refuse(call, r, NULL);
+	}
+}
+
+/* ---- LIVE_LIST ---------------------------------------------------------------------------- */
+
+struct listing {
+	cJSON *images;
+	size_t room; /* bytes, about */
+	unsigned left_out;
+	bool good;
+};
+
+static bool add_u64(cJSON *json, const char *name, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	return cJSON_AddRawToObject(json, name, text) != NULL;
+}
+
+static bool add_clients(cJSON *json, const struct live_info *info)
+{
+	const unsigned most = sizeof(info->client) / sizeof(info->client[0]);
+	cJSON *array = cJSON_AddArrayToObject(json, "clients");
+	bool good = array != NULL;
+
+	for (unsigned i = 0; i < info->clients && i < most && good; i++) {
+		const struct live_client_info *c = &info->client[i];
+		cJSON *one = cJSON_CreateObject();
+
+		good = one && cJSON_AddNumberToObject(one, "pid", c->pid) &&
+		       cJSON_AddNumberToObject(one, "uid", c->uid) &&
+		       cJSON_AddBoolToObject(one, "writable", c->writable) &&
+		       cJSON_AddBoolToObject(one, "tracked", c->tracked) &&
+		       cJSON_AddItemToArray(array, one);
+	}
+	return good;
+}
+
+static bool add_image(cJSON *json, const struct live_info *i)
+{
+	char age[24];
+
+	snprintf(age, sizeof(age), "%lld", (long long)i->commit_age_ms);
+	return add_u64(json, "ino", i->ino) && add_u64(json, "id", i->id) &&
+	       add_u64(json, "generation", i->generation) && add_u64(json, "size", i->size) &&
+	       add_u64(json, "capacity", i->capacity) &&
+	       add_u64(json, "resident_bytes", i->resident) &&
+	       cJSON_AddStringToObject(json, "state", i->state) &&
+	       cJSON_AddStringToObject(json, "kind", "default") &&
+	       cJSON_AddStringToObject(json, "policy", i->explicit_policy ? "explicit" : "auto") &&
+	       add_u64(json, "dirty_pages", i->dirty_pages) &&
+	       cJSON_AddRawToObject(json, "commit_age_ms", age) &&
+	       add_u64(json, "commits", i->commits) && add_u64(json, "compares", i->compares) &&
+	       add_u64(json, "fill_ms", i->fill_ms) && add_u64(json, "client_count", i->clients) &&
+	       add_clients(json, i);
+}
+
+static bool add_one(void *arg, const struct live_info *info)
+{
+	struct listing *l = arg;
+	size_t size = 512 + (info->clients < 64 ? info->clients : 64) * 80u;
+	cJSON *one;
+
+	if (size > l->room) {
+		l->left_out++;
+		return true;
+	}
+	l->room -= size;
+	one = cJSON_CreateObject();
+	l->good = one && cJSON_AddItemToArray(l->images, one) && add_image(one, info);
+	return l->good;
+}
+
+static void add_passed(void *arg, const struct passthrough_facts *f)
+{
+	struct listing *l = arg;
+	cJSON *one;
+	int64_t age = f->committed_ms ? fs_now_ms() - f->committed_ms : -1;
+
+	if (!l->good || l->room < 512) {
+		l->left_out++;
+		return;
+	}
+	l->room -= 512;
+	one = cJSON_CreateObject();
+	l->good =
+		one && cJSON_AddItemToArray(l->images, one) && add_u64(one, "ino", f->ino) &&
+		add_u64(one, "id", f->ino) && add_u64(one, "size", f->size) &&
+		add_u64(one, "capacity", f->size) && add_u64(one, "resident_bytes", f->resident) &&
+		cJSON_AddStringToObject(one, "state", "live") &&
+		cJSON_AddStringToObject(one, "kind", "passthrough") &&
+		add_u64(one, "dirty_pages", f->dirty_pages) &&
+		cJSON_AddNumberToObject(one, "commit_age_ms", (double)age) &&
+		add_u64(one, "opens", f->opens) && add_u64(one, "writers", f->writers) &&
+		add_u64(one, "client_count", f->attached) && cJSON_AddArrayToObject(one, "clients");
+}
+
+int live_ctl_list(void *arg, cJSON *into)
+{
+	struct listing l = { .room = ZC_CTL_REPLY_MAX - 1024, .good = true };
+	struct live_stats stats;
+
+	if (!fs_live)
+		return -EROFS;
+	live_get_stats(fs_live, &stats);
+	l.good = add_u64(into, "limit_bytes", stats.limit) &&
+		 add_u64(into, "used_bytes", stats.used) &&
+		 add_u64(into, "attaches", stats.attaches) &&
+		 add_u64(into, "commits", stats.commits) &&
+		 add_u64(into, "compares", stats.compares) &&
+		 add_u64(into, "written_pages", stats.written_pages) &&
+		 add_u64(into, "compared_pages", stats.compared_pages) &&
+		 add_u64(into, "foreign_seals", stats.foreign_seals);
+	l.images = cJSON_AddArrayToObject(into, "images");
+	if (!l.good || !l.images)
+		return -ENOMEM;
+	live_list(fs_live, add_one, &l);
+	passthrough_each(add_passed, &l);
+	return l.good && add_u64(into, "left_out", l.left_out) ? 0 : -ENOMEM;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * zc_i.h - what the files of libzc share.
+ *
+ * Locks, in this order: the registry's (registry.c), then one file's. A file's lock is held for as long as
+ * its connection carries a request and its answer. Neither is held while memory is stored to.
+ */
+#ifndef ZC_I_H
+#define ZC_I_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "abi/zc_ctl.h"
+#include "abi/zc_ioctl.h"
+#include "util/cleanup.h"
+#include "zc/map.h"
+
+struct zc_file {
+	pthread_mutex_t lock;
+	unsigned flags; /* ZC_* */
+	pid_t pid;	/* whose it is */
+	int fd;		/* on the mount */
+	void *map;	/* NULL: not mapped */
+	size_t capacity;
+
+	/* While live: */
+	bool live;
+	bool tracked, passthrough;
+	int link; /* connection; its end tells the daemon that we are gone */
+	int uffd; /* stores are tracked until it is closed; -1 */
+	uint64_t image, generation;
+
+	struct zc_file *next; /* registry */
+};
+
+static inline void lz_unlock(pthread_mutex_t **lock)
+{
+	if (*lock)
+		pthread_mutex_unlock(*lock);
+}
+#define LZ_LOCK(of)                                                    \
+	zu_cleanup(lz_unlock) pthread_mutex_t *lz_held_ = &(of)->lock; \
+	pthread_mutex_lock(lz_held_)
+
+/* ---- error.c: the text of zc_error(); each gives -code -------------------------------------- */
+
+int lz_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A system call on the file on the mount failed with errno. ENOTCONN, ECONNABORTED: ESTALE. */
+int lz_fail_call(const char *what);
+/* EPERM in a child of fork. */
+int lz_check_process(const struct zc_file *f);
+int lz_check_writable(const struct zc_file *f);
+
+/* ---- registry.c: files that are mapped ------------------------------------------------------- */
+
+int lz_register(struct zc_file *f);
+void lz_unregister(struct zc_file *f);
+/* Live files with a page in [address, address + length), at most `max`; gives how many there are. */
+size_t lz_find_live(const void *address, size_t length, struct zc_file **ret, size_t max);
+
+/* ---- link.c: tickets and the control socket --------------------------------------------------- */
+
+int lz_ticket(int fd, struct zc_ticket *ret);
+/* Connect to where a ticket of `fd` may be shown. */
+int lz_connect(int fd, const char *path);
+
+struct lz_request {
+	unsigned type;
+	const void *body;
+	size_t length;
+	int fd;	      /* to go with it, or -1 */
+	void *answer; /* exactly this many bytes are wanted */
+	size_t answer_size;
+	int *ret_fd; /* NULL: none is wanted */
+};
+/* One request and its answer. -EUSERS: the daemon has no place for us. */
+int lz_ask(int link, const struct lz_request *request);
+/*
+ * Ask with tickets of the `n` files: body and length are `prefix` bytes of `body`, to be followed by the
+ * tickets. Over `link`; if that is -1, over a new connection, which then is `*ret_link`.
+ */
+int lz_ask_tickets(const int *fds, size_t n, int link, struct lz_request *request, uint8_t *body,
+		   size_t prefix, size_t suffix, int *ret_link);
+
+/* ---- track.c: let the daemon see our stores --------------------------------------------------- */
+
+/* Register [map, map + length) and give what keeps it so in *ret_uffd, and a descriptor of our page map. */
+int lz_track(void *map, size_t length, int *ret_uffd, int *ret_pagemap);
+
+#endif
