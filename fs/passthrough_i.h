@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* passthrough_i.h - between passthrough.c, passthrough_image.c and passthrough_jobs.c. */
+/*
+ * passthrough_i.h - between the passthrough*.c.
+ *
+ * `pt.lock` guards the table and what is in it, the memory of an image excepted, which may be used by
+ * who is counted in `users`. It is held across system calls that do not wait, and no call of the store.
+ */
 #ifndef FS_PASSTHROUGH_I_H
 #define FS_PASSTHROUGH_I_H
 
 #include <pthread.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
 
+#include "fs.h"
 #include "passthrough.h"
 
 /* ---- passthrough_image.c: the memfd of one file ------------------------------------------ */
@@ -23,8 +30,6 @@ int pt_memory_make(struct pt_memory *m);
 void pt_memory_drop(struct pt_memory *m);
 /* Bytes and size of the store. Clears the time stamp. */
 int pt_memory_fill(struct pt_memory *m, uint64_t ino);
-/* What differs goes to the store, atomically. `held`: the caller has the store held. */
-int pt_memory_store(struct pt_memory *m, uint64_t ino, bool held);
 /* Put size and times in. */
 void pt_memory_attr(const struct pt_memory *m, struct store_attr *attr);
 /* A program has set its times: they are the store's from now on, until it is written to. */
@@ -35,7 +40,91 @@ int pt_memory_fallocate(struct pt_memory *m, int mode, uint64_t offset, uint64_t
 /* Does nobody else have it open or mapped? */
 bool pt_memory_alone(const struct pt_memory *m);
 
-extern _Atomic uint64_t pt_compared_bytes, pt_stored_bytes;
+/* Its mtime: 0 says that nobody wrote to it since. */
+void pt_clear_time(const struct pt_memory *m);
+bool pt_written(const struct stat *st);
+
+/* ---- passthrough_diff.c: where an image differs ------------------------------------------- */
+
+enum { PT_CHUNK = 1 << 20 };
+
+struct pt_run {
+	uint64_t page, count;
+};
+
+struct pt_diff {
+	struct pt_memory *m;
+	uint64_t ino;
+	bool held, times_set;
+	uint64_t size; /* of the image */
+	struct pt_run *runs;
+	size_t n, room;
+	uint64_t pages;
+	char *buf, *other; /* of a chunk */
+};
+
+extern _Atomic uint64_t pt_compared_bytes;
+/* Sets `size`, `runs` (to be freed) and `pages`, of `m`, `ino` and the buffers. */
+int pt_find_diff(struct pt_diff *d);
+bool pt_all_zero(const char *p, size_t n);
+
+/* ---- passthrough_store.c ------------------------------------------------------------------ */
+
+extern _Atomic uint64_t pt_stored_bytes;
+/* What differs goes to the store, atomically. `held`: the caller has the store held. */
+int pt_memory_store(struct pt_memory *m, uint64_t ino, bool held);
+
+/* ---- passthrough_table.c: the inodes ------------------------------------------------------ */
+
+enum pt_state { PT_NEW, PT_PAGED, PT_FILLING, PT_READY };
+
+struct pt_inode {
+	LIST_ENTRY(pt_inode) link;
+	uint64_t ino, epoch;
+	enum pt_state state;
+	unsigned opens, writers, attached, users;
+	int32_t backing; /* 0: none */
+	bool written;	 /* somebody could write since it was filled */
+	bool again;	 /* PT_FILLING: the store has another size meanwhile */
+	bool lingers;	 /* could not be retired */
+	bool retiring;	 /* is, or will be soon */
+	uint64_t counted;
+	int64_t committed_ms;
+	struct passthrough_opening *waiting;
+	struct pt_commit *commits;
+	struct pt_memory memory;
+};
+
+enum { PT_BUCKETS = 1024 };
+
+extern struct pt_all {
+	pthread_mutex_t lock;
+	LIST_HEAD(pt_bucket, pt_inode) table[PT_BUCKETS];
+	_Atomic unsigned images;
+	unsigned images_max;
+	uint64_t bytes, limit; /* of all images, by their size when filled or at the last tick */
+	struct passthrough_totals totals;
+} pt;
+
+/* Lock held. */
+struct pt_inode *pt_find(uint64_t ino);
+struct pt_inode *pt_find_or_add(uint64_t ino);
+void pt_remove(struct pt_inode *i);
+bool pt_idle(const struct pt_inode *i);
+void pt_retire_soon(struct pt_inode *i);
+
+/* The inode, if it has an image, counted in `users` until pt_unuse(). */
+struct pt_inode *pt_use(uint64_t ino);
+void pt_unuse(struct pt_inode *i);
+
+/* ---- passthrough.c ------------------------------------------------------------------------ */
+
+/* A number of the kernel for a file. */
+int pt_backing_open(int fd);
+/* A job: the end of an idle image, if it is time. */
+void pt_retire(uint64_t ino, void *arg);
+/* Of an inode that is removed from the table. */
+void pt_drop(struct pt_inode *i);
 
 /* ---- passthrough_jobs.c: threads for what takes long --------------------------------------- */
 
