@@ -18,15 +18,15 @@ np() { timeout 120 "$python" "$HERE/numpy_memmap.py" "$@"; }
 
 # flushed VALUE [preloaded]: the array is set and flushed, stored to once more, then all is killed
 flushed() {
-	rm -f "$T/fifo"
+	rm -f "$T/fifo" "$T/out"
 	mkfifo "$T/fifo"
 	${2-} timeout 100 "$python" "$HERE/numpy_memmap.py" "$M/array" set "$1" <"$T/fifo" >"$T/out" &
 	local pid=$!
 	exec 8>"$T/fifo"
-	soon 60 grep -q flushed "$T/out"
+	soon 60 grep -qs flushed "$T/out"
 	zc_kill "$M"
 	exec 8>&-
-	kill -KILL "$pid" 2>/dev/null || true
+	kill "$pid" 2>/dev/null || true # timeout(1) passes it on
 	wait "$pid" 2>/dev/null || true
 	zc_check "$S"
 }
