@@ -9,11 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/zc_ioctl.h"
 #include "fs.h"
 #include "passthrough.h"
-
-/* How libzc opens a file that it is going to map live: to others these two bits make no sense. */
-#define OPEN_LIVE (O_DIRECT | O_NONBLOCK)
 
 struct opened {
 	struct fuse_entry_out entry;
@@ -52,7 +50,7 @@ static bool must_be_direct(uint64_t ino, uint32_t flags)
 		return true;
 	if (!can_write(flags))
 		return false;
-	if ((flags & OPEN_LIVE) == OPEN_LIVE && !fs.opt.passthrough)
+	if ((flags & ZC_OPEN_LIVE) == ZC_OPEN_LIVE && !fs.opt.passthrough)
 		return true;
 	/* (A direct handle cannot be mapped, so not one that may be meant for that.) */
 	if ((flags & O_ACCMODE) == O_WRONLY && info_low_on_space())

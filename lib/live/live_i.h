@@ -101,18 +101,6 @@ struct live {
 	bool stopping, kicked, running;
 };
 
-/* Until the store has them. */
-#ifndef STORE_HAS_HOLD
-static inline void store_hold_begin(struct store *store)
-{
-	(void)store;
-}
-static inline void store_hold_end(struct store *store)
-{
-	(void)store;
-}
-#endif
-
 int64_t live_now_ms(void);
 void live_log(struct live *live, int level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

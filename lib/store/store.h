@@ -266,7 +266,6 @@ int store_commit(struct store *store, const uint64_t *inos, size_t n, unsigned f
  * no space says ENOSPC without having waited for a commit to make some: end the hold, store_commit()
  * nothing, begin anew.
  */
-#define STORE_HAS_HOLD 1
 void store_hold_begin(struct store *store);
 void store_hold_end(struct store *store);
 
