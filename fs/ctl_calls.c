@@ -52,18 +52,23 @@ static void committed(void *arg, int result)
 			result < 0 ? "the commit failed; zcctl info says why" : NULL, NULL, 0);
 }
 
-/* Some of them may be live. */
-static void commit_live(const struct commit *c)
+static void commit_live(void *arg)
 {
-	uint64_t *inos = malloc(c->n * sizeof(*inos));
+	struct commit *c = arg;
 
-	if (!inos) {
-		forget(c);
-		ctl_call_answer(c->call, -ENOMEM, NULL, NULL, 0);
+	committed(c, live_commit(fs_live, c->inos, c->n, 0, NULL));
+}
+
+/* Some of them may be live. */
+static void start_live(struct commit *c)
+{
+	int r = live_run(fs_live, LIVE_OF_CLIENT, c->inos[0], commit_live, c);
+
+	if (r == 0)
 		return;
-	}
-	memcpy(inos, c->inos, c->n * sizeof(*inos));
-	live_ctl_commit(c->call, inos, c->n);
+	forget(c);
+	ctl_call_answer(c->call, r, NULL, NULL, 0);
+	free(c);
 }
 
 static void commit(struct ctl_call *call)
@@ -90,11 +95,10 @@ static void commit(struct ctl_call *call)
 		}
 		c->inos[c->n++] = t.ino;
 	}
-	if (fs_live_is(0) || passthrough_has(0)) {
-		commit_live(c);
-		return;
-	}
-	store_commit_start(fs.store, c->inos, c->n, 0, committed, c);
+	if (fs_live_is(0) || passthrough_has(0))
+		start_live(c);
+	else
+		store_commit_start(fs.store, c->inos, c->n, 0, committed, c);
 	TAKE_PTR(c); /* the callback's, and gone already perhaps */
 }
 

@@ -41,8 +41,6 @@ int fs_live_rollback(uint64_t ino, struct store_attr *ret_attr);
 /* ATTACH and all others of live files but LIVE_LIST. */
 void live_ctl_call(struct ctl_call *call);
 void live_ctl_gone(uint64_t client);
-/* COMMIT of files some of which may be live; `inos` is taken, with a reference to each. */
-void live_ctl_commit(struct ctl_call *call, uint64_t *inos, size_t n);
 
 /* live_list.c: LIVE_LIST. */
 int live_ctl_list(void *arg, cJSON *into);

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "abi/zc_ctl.h"
@@ -25,6 +26,8 @@
 #include "passthrough.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
+
+enum { LOG_LINES = 64, LOG_PERIOD = 60000 /* ms */ };
 
 struct connection {
 	LIST_ENTRY(connection) link;
@@ -158,6 +161,36 @@ static uint32_t flags_of(const struct connection *c)
 	       (c->passed ? ZC_CTL_LIVE_PASSTHROUGH : 0);
 }
 
+/* Who attaches again and again does not fill the log. */
+static bool may_log(void)
+{
+	static int64_t since;
+	static unsigned lines;
+	int64_t now = fs_now_ms();
+	bool may;
+
+	pthread_mutex_lock(&lock);
+	if (!since || now - since >= LOG_PERIOD) {
+		since = now;
+		lines = 0;
+	}
+	may = lines < LOG_LINES;
+	if (may && ++lines == LOG_LINES)
+		log_text(LOG_NOTICE,
+			 "too many attachments to live files: no more of them are logged "
+			 "for a minute");
+	pthread_mutex_unlock(&lock);
+	return may;
+}
+
+/* `what`: how, or why not. */
+static void log_attach(const struct ucred *peer, uint64_t ino, const char *what)
+{
+	if (may_log())
+		log_text(LOG_INFO, "process %d of user %u asks for inode %llu to be live: %s",
+			 (int)peer->pid, (unsigned)peer->uid, (unsigned long long)ino, what);
+}
+
 static void attach(void *arg)
 {
 	struct connection *c = arg;
@@ -175,6 +208,10 @@ static void attach(void *arg)
 	const char *why = NULL;
 	int fd = -1, r = attach_to(c, &a, &fd, &why);
 
+	log_attach(&call->peer, c->ino,
+		   r < 0		? (why ? why : strerror(-r))
+		   : c->status.writable ? "attached, read-write"
+					: "attached, read-only");
 	if (r == 0) {
 		zu_put_le64(body, c->status.id);
 		zu_put_le64(body + 8, c->status.generation);
@@ -192,6 +229,7 @@ static void attach(void *arg)
 
 static void attach_begin(struct ctl_call *call)
 {
+	const struct ucred peer = call->peer; /* (an answered call is gone) */
 	struct connection *c;
 	uint32_t flags;
 	int r;
@@ -210,7 +248,12 @@ static void attach_begin(struct ctl_call *call)
 		refuse(call, -ENOMEM, NULL);
 		return;
 	}
-	if (ctl_calls_redeem(call, call->body, &c->ticket) < 0) {
+	r = ctl_calls_redeem(call, call->body, &c->ticket);
+	if (r < 0) {
+		if (r == -EPERM && may_log())
+			log_text(LOG_WARNING,
+				 "process %d of user %u shows a ticket of another process",
+				 (int)peer.pid, (unsigned)peer.uid);
 		free(c);
 		return;
 	}
@@ -414,45 +457,6 @@ void live_ctl_call(struct ctl_call *call)
 	r = live_run(fs_live, LIVE_OF_CLIENT, c->ino, jobs[call->type], c);
 	if (r < 0) {
 		rest(c);
-		refuse(call, r, NULL);
-	}
-}
-
-/* ---- COMMIT ------------------------------------------------------------------------------- */
-
-struct several {
-	struct ctl_call *call;
-	uint64_t *inos;
-	size_t n;
-};
-
-static void commit_several(void *arg)
-{
-	struct several *s = arg;
-	int r = live_commit(fs_live, s->inos, s->n, 0, NULL);
-
-	for (size_t i = 0; i < s->n; i++)
-		store_forget(fs.store, s->inos[i], 1);
-	ctl_call_answer(s->call, r, r < 0 ? "the commit failed; zcctl info says why" : NULL, NULL,
-			0);
-	free(s->inos);
-	free(s);
-}
-
-void live_ctl_commit(struct ctl_call *call, uint64_t *inos, size_t n)
-{
-	struct several *s = malloc(sizeof(*s));
-	int r = -ENOMEM;
-
-	if (s) {
-		*s = (struct several){ call, inos, n };
-		r = live_run(fs_live, LIVE_OF_CLIENT, inos[0], commit_several, s);
-	}
-	if (r < 0) {
-		for (size_t i = 0; i < n; i++)
-			store_forget(fs.store, inos[i], 1);
-		free(inos);
-		free(s);
 		refuse(call, r, NULL);
 	}
 }
