@@ -191,6 +191,7 @@ void native_setattr(const struct request *r)
 		return;
 	}
 	out.attr_valid = passthrough_timeout(&attr);
+	reply_fix_attr(&attr);
 	reply_wire_attr(&attr, &out.attr);
 	wire_reply_data(r->in->unique, &out, sizeof(out));
 }
@@ -212,8 +213,7 @@ void native_statx(const struct request *r)
 		wire_reply_error(r->in->unique, result);
 		return;
 	}
-	passthrough_attr(&a);
-	fs_live_attr(&a);
+	reply_fix_attr(&a);
 	out.attr_valid = passthrough_timeout(&a);
 	sx->mask = STATX_BASIC_STATS | STATX_BTIME;
 	sx->blksize = FS_PAGE;

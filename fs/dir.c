@@ -42,10 +42,14 @@ static bool add(struct listing *list, const char *name, size_t namelen, uint64_t
 
 	if (total > list->size - list->used)
 		return false;
-	if (list->plus && attr)
-		reply_wire_entry(attr, (struct fuse_entry_out *)at);
-	else if (list->plus)
+	if (list->plus && attr) {
+		struct store_attr now = *attr;
+
+		reply_fix_entry(&now);
+		reply_wire_entry(&now, (struct fuse_entry_out *)at);
+	} else if (list->plus) {
 		memset(at, 0, sizeof(struct fuse_entry_out));
+	}
 	entry->ino = ino;
 	entry->off = off;
 	entry->namelen = (uint32_t)namelen;

@@ -107,6 +107,7 @@ static void answer(struct opening *o)
 	int r;
 
 	if (o->made) {
+		reply_fix_attr(&o->attr);
 		reply_wire_entry(&o->attr, &all.entry);
 		r = wire_reply_data(o->unique, &all, sizeof(all));
 	} else {

@@ -187,9 +187,12 @@ void native_syncfs(const struct request *r);
 
 /* ---- reply.c ---------------------------------------------------------------------------- */
 
-/* (What passthrough.c knows better is put in.) */
+/* Attributes that were read from the store: put in what an image knows better. */
+void reply_fix_attr(struct store_attr *attr);
+void reply_fix_entry(struct store_attr *attr); /* inside store_readdir() */
+/* (This one does so.) */
 void reply_stat(const struct store_attr *from, struct stat *st);
-void reply_wire_attr(const struct store_attr *from, struct fuse_attr *ret_attr);
+void reply_wire_attr(const struct store_attr *attr, struct fuse_attr *ret_attr);
 void reply_wire_entry(const struct store_attr *attr, struct fuse_entry_out *ret_entry);
 /* Answer with an entry; takes the reference back if the kernel did not take it. */
 void reply_entry(fuse_req_t req, const struct store_attr *attr);

@@ -47,6 +47,12 @@ void fs_live_attr(struct store_attr *attr)
 		live_fix_attr(fs_live, attr);
 }
 
+void fs_live_entry(struct store_attr *attr)
+{
+	if (fs_live)
+		live_fix_entry(fs_live, attr);
+}
+
 int fs_live_flush(uint64_t ino)
 {
 	return fs_live ? live_flush(fs_live, &ino, 1) : 0;

@@ -31,6 +31,7 @@ void fs_live_left(const struct request *r, bool entered);
 bool fs_live_is(uint64_t ino); /* 0: any */
 /* Put the size of a live file in. */
 void fs_live_attr(struct store_attr *attr);
+void fs_live_entry(struct store_attr *attr); /* inside store_readdir() */
 /* What only the image has, into the store. Waits: not for workers, nor the delivery thread. */
 int fs_live_flush(uint64_t ino);
 /* store_rollback(), of a live file with its image. Waits. */

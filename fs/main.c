@@ -95,6 +95,8 @@ static int take_signals(struct zu_err *err)
 	sigaddset(&mask, SIGHUP);
 	sigaddset(&mask, SIGCHLD);
 	signal(SIGPIPE, SIG_IGN);
+	/* Somebody opened (/proc/PID/fd) a memfd while pt_memory_alone() had a lease on it. */
+	signal(SIGIO, SIG_IGN);
 	pthread_sigmask(SIG_BLOCK, &mask, NULL);
 	signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	return signal_fd < 0 ? zu_err_set(err, errno, "signalfd: %s", strerror(errno)) : 0;

@@ -305,7 +305,7 @@ void pt_retire(uint64_t ino, void *arg)
 {
 	struct pt_inode *i;
 	uint64_t epoch = 0;
-	bool written = false, keep = false, alone;
+	bool written = false, keep = false, alone = false;
 	int r = 0;
 
 	pthread_mutex_lock(&pt.lock);
@@ -314,6 +314,8 @@ void pt_retire(uint64_t ino, void *arg)
 		i->users++;
 		epoch = i->epoch;
 		written = i->written;
+		/* (With the lock: no open that the kernel does now meets the lease.) */
+		alone = pt_memory_alone(&i->memory);
 	} else {
 		if (i)
 			i->retiring = false;
@@ -322,7 +324,6 @@ void pt_retire(uint64_t ino, void *arg)
 	pthread_mutex_unlock(&pt.lock);
 	if (!i)
 		return;
-	alone = pt_memory_alone(&i->memory);
 	if (alone && written)
 		r = store_last(i);
 	if (alone && r == 0)

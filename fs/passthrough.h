@@ -35,8 +35,11 @@ void passthrough_release(uint64_t ino, bool writable);
 
 /* Has the inode (0: any) an image now? */
 bool passthrough_has(uint64_t ino);
-/* Put size, blocks and times of the image in; false: it has none. */
+/* Put size, blocks and times of the image in; false: it has none. Then `attr` is read from the store
+ * again, if the file may have gone there since it was read. */
 bool passthrough_attr(struct store_attr *attr);
+/* The same inside store_readdir(): the store has not changed since. */
+bool passthrough_entry(struct store_attr *attr);
 /* How long the kernel may believe the attributes of an inode. */
 uint64_t passthrough_timeout(const struct store_attr *attr);
 /* These give -ENOENT if the inode has no image: then the store is asked. */

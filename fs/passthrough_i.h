@@ -101,6 +101,7 @@ extern struct pt_all {
 	pthread_mutex_t lock;
 	LIST_HEAD(pt_bucket, pt_inode) table[PT_BUCKETS];
 	_Atomic unsigned images;
+	_Atomic bool any_ended; /* an image, ever */
 	unsigned images_max;
 	uint64_t bytes, limit; /* of all images, by their size when filled or at the last tick */
 	struct passthrough_totals totals;

@@ -14,7 +14,7 @@
 
 /* ---- in place of the store --------------------------------------------------------------- */
 
-bool passthrough_attr(struct store_attr *attr)
+bool passthrough_entry(struct store_attr *attr)
 {
 	struct pt_inode *i;
 
@@ -30,8 +30,20 @@ bool passthrough_attr(struct store_attr *attr)
 	return i != NULL;
 }
 
-/* Of a file that may have an image at any moment nothing is kept: between a look at the store and one
- * at the image, the image may have gone to the store. */
+bool passthrough_attr(struct store_attr *attr)
+{
+	struct store_attr now;
+
+	if (passthrough_entry(attr))
+		return true;
+	if (S_ISREG(attr->mode) && atomic_load(&pt.any_ended) &&
+	    store_getattr(fs.store, attr->ino, &now) == 0)
+		*attr = now;
+	return false;
+}
+
+/* Of a file that may have an image at any moment nothing is kept: the kernel is not told when it is
+ * written to. */
 uint64_t passthrough_timeout(const struct store_attr *attr)
 {
 	if (fs.opt.passthrough && S_ISREG(attr->mode) &&

@@ -40,8 +40,10 @@ void pt_remove(struct pt_inode *i)
 {
 	LIST_REMOVE(i, link);
 	pt.bytes -= i->counted;
-	if (i->state == PT_READY || i->state == PT_FILLING)
+	if (i->state == PT_READY || i->state == PT_FILLING) {
+		atomic_store(&pt.any_ended, true);
 		atomic_fetch_sub(&pt.images, 1);
+	}
 }
 
 bool pt_idle(const struct pt_inode *i)

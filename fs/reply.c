@@ -8,13 +8,24 @@
 #include "live.h"
 #include "passthrough.h"
 
+void reply_fix_attr(struct store_attr *attr)
+{
+	if (!passthrough_attr(attr))
+		fs_live_attr(attr);
+}
+
+void reply_fix_entry(struct store_attr *attr)
+{
+	if (!passthrough_entry(attr))
+		fs_live_entry(attr);
+}
+
 void reply_stat(const struct store_attr *from, struct stat *st)
 {
 	struct store_attr now = *from;
 	const struct store_attr *attr = &now;
 
-	passthrough_attr(&now);
-	fs_live_attr(&now);
+	reply_fix_attr(&now);
 	memset(st, 0, sizeof(*st));
 	st->st_ino = attr->ino;
 	st->st_mode = attr->mode;
@@ -36,13 +47,8 @@ static uint32_t wire_device(dev_t dev)
 	return (minor(dev) & 0xff) | ((major(dev) & 0xfff) << 8) | ((minor(dev) & ~0xffu) << 12);
 }
 
-void reply_wire_attr(const struct store_attr *from, struct fuse_attr *ret_attr)
+void reply_wire_attr(const struct store_attr *attr, struct fuse_attr *ret_attr)
 {
-	struct store_attr now = *from;
-	const struct store_attr *attr = &now;
-
-	passthrough_attr(&now);
-	fs_live_attr(&now);
 	*ret_attr = (struct fuse_attr){
 		.ino = attr->ino,
 		.size = attr->size,

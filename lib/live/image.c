@@ -299,6 +299,7 @@ void image_remove_locked(struct image *image)
 	struct live *live = image->live;
 
 	image->state = GONE;
+	atomic_store(&live->any_ended, true);
 	LIST_REMOVE(image, link);
 	live->used -= image->capacity;
 	atomic_fetch_sub(&live->count, 1);

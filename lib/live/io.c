@@ -33,17 +33,35 @@ bool live_is(struct live *live, uint64_t ino)
 	return is;
 }
 
-void live_fix_attr(struct live *live, struct store_attr *attr)
+static bool fix_size(struct live *live, struct store_attr *attr)
 {
 	const struct image *image;
 
 	if (atomic_load(&live->count) == 0)
-		return;
+		return false;
 	pthread_mutex_lock(&live->lock);
 	image = image_find(live, attr->ino);
-	if (image && image->state != FILLING)
+	if (image && image->state == FILLING)
+		image = NULL;
+	if (image)
 		attr->size = atomic_load(&image->size);
 	pthread_mutex_unlock(&live->lock);
+	return image != NULL;
+}
+
+void live_fix_attr(struct live *live, struct store_attr *attr)
+{
+	struct store_attr now;
+
+	if (fix_size(live, attr) || !S_ISREG(attr->mode) || !atomic_load(&live->any_ended))
+		return;
+	if (store_getattr(live->opt.store, attr->ino, &now) == 0)
+		*attr = now;
+}
+
+void live_fix_entry(struct live *live, struct store_attr *attr)
+{
+	fix_size(live, attr);
 }
 
 bool live_enter(struct live *live, uint64_t ino)

@@ -109,8 +109,11 @@ int live_rollback(struct live *live, uint64_t ino, struct store_attr *ret_attr);
 bool live_is(struct live *live, uint64_t ino);
 /* Is any file live? Cheaper. */
 bool live_any(struct live *live);
-/* The size of a live file is the image's: put it in. Cheap. */
+/* The size of a live file is the image's: put it in. Cheap. `attr` was read from the store before; a file
+ * that was live then may have gone there since, so it may be read again. */
 void live_fix_attr(struct live *live, struct store_attr *attr);
+/* The same inside store_readdir(): the store has not changed since. */
+void live_fix_entry(struct live *live, struct store_attr *attr);
 
 /*
  * A change of a file's data that goes past this module to the store is made between these two; no

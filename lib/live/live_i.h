@@ -91,6 +91,7 @@ struct live {
 	struct jobs *jobs;
 	struct shard shards[SHARDS];
 	_Atomic unsigned count; /* of images */
+	_Atomic bool any_ended; /* an image, ever */
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a state, a reference */
 	uint64_t used, next_id;

@@ -154,7 +154,7 @@ static void test_read_only(void **state)
 static void test_limit(void **state)
 {
 	struct live_attach a = { .writable = true, .wanted = LIMIT };
-	struct live_client *client;
+	struct live_client *client, *none;
 	struct live_status status;
 	const char *why = NULL;
 	uint64_t one, two;
@@ -166,15 +166,16 @@ static void test_limit(void **state)
 	assert_int_equal(live_attach(live, &a, &client, &status, &fd, NULL), 0);
 	close(fd);
 	a = (struct live_attach){ .ino = two };
-	assert_int_equal(live_attach(live, &a, &client, &status, &fd, &why), -ENOSPC);
+	assert_int_equal(live_attach(live, &a, &none, &status, &fd, &why), -ENOSPC);
 	assert_non_null(strstr(why, "live_limit"));
 	a.wanted = UINT64_MAX - 5;
-	assert_int_equal(live_attach(live, &a, &client, &status, &fd, NULL), -EFBIG);
+	assert_int_equal(live_attach(live, &a, &none, &status, &fd, NULL), -EFBIG);
 	a = (struct live_attach){ .ino = 1 };
-	assert_int_equal(live_attach(live, &a, &client, &status, &fd, NULL), -EINVAL);
+	assert_int_equal(live_attach(live, &a, &none, &status, &fd, NULL), -EINVAL);
 	assert_int_equal(stats().used, LIMIT);
 	assert_true(live_is(live, one));
 	assert_false(live_is(live, two));
+	live_detach(client);
 	end();
 }
 
