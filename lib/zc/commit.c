@@ -3,6 +3,7 @@
 #include "zc_i.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -16,7 +17,7 @@ enum { END_TRIES = 10 };
 /* Hand what the kernel has of the file to the daemon, without committing it. */
 static int flush(int fd)
 {
-	int copy = dup(fd);
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
 	if (copy < 0 || close(copy) < 0)
 		return lz_fail_call("delivering its data");
@@ -26,13 +27,13 @@ static int flush(int fd)
 /*
  * With its write-back cache the kernel trusts nobody but itself about the mtime of a file, and knows
  * nothing of our stores: tell it, so that what looks for changed files finds them. Before the commit,
- * which takes it along. That it fails (the permission may have gone since) changes no byte.
+ * which takes it along. That it fails (the permission may have gone since) changes no byte. Of live files.
  */
 static void touch(const struct zc_file *f)
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
 
-	if (f->live && !f->passthrough && (f->flags & ZC_RDWR))
+	if (!f->passthrough && (f->flags & ZC_RDWR))
 		(void)futimens(f->fd, times);
 }
 
@@ -68,11 +69,13 @@ static int commit_set(zc_file *const *files, size_t n)
 
 	for (size_t i = 0; i < n && r == 0; i++) {
 		fds[i] = files[i]->fd;
-		if (!is_live(files[i]))
+		if (!is_live(files[i])) {
 			r = flush(fds[i]);
-		else if (!held)
-			held = &files[i]->lock, link = files[i]->link;
+			continue;
+		}
 		touch(files[i]);
+		if (!held)
+			held = &files[i]->lock, link = files[i]->link;
 	}
 	if (r < 0 || n == 0) {
 		held = NULL;
@@ -90,8 +93,8 @@ int zc_commit(zc_file *f)
 
 	if (r < 0)
 		return r;
-	if (!is_live(f))
-		return commit_set(&f, 1);
+	if (!is_live(f)) /* by us: fsync also commits what others have live */
+		return fsync(f->fd) < 0 ? lz_fail_call("fsync") : 0;
 	LZ_LOCK(f);
 	return commit_live(f);
 }
@@ -122,10 +125,11 @@ int zc_msync(void *address, size_t length, int flags)
 		if (code != ENOMEM || !(flags & MS_SYNC))
 			return -1;
 	}
-	if (!(flags & MS_SYNC))
+	if (!(flags & MS_SYNC) || length == 0)
 		return 0;
 	n = lz_find_live(address, length, files, ZC_COMMIT_MAX);
 	r = n == 1 ? zc_commit(files[0]) : zc_commit_many(files, n);
+	lz_release(files, n < ZC_COMMIT_MAX ? n : ZC_COMMIT_MAX);
 	if (r < 0)
 		code = r == -ENOSPC ? ENOSPC : EIO;
 	if (code)

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static _Thread_local char last[512];
+static _Thread_local char last[LZ_TEXT_MAX];
 
 int lz_fail(int code, const char *fmt, ...)
 {
@@ -30,12 +30,14 @@ int lz_fail_call(const char *what)
 
 	if (code == ENOTCONN || code == ECONNABORTED)
 		return lz_fail(ESTALE, "%s: the daemon of the mount has ended", what);
+	if (code == EDQUOT)
+		return lz_fail(ENOSPC, "%s: %s", what, strerror(code));
 	return lz_fail(code, "%s: %s", what, strerror(code));
 }
 
 int lz_check_process(const struct zc_file *f)
 {
-	if (f->pid != getpid())
+	if (!lz_is_ours(f))
 		return lz_fail(EPERM, "the file was opened before fork(2); open it again in the "
 				      "child");
 	return 0;

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -61,6 +62,8 @@ static int make(int fd, unsigned flags, zc_file **ret)
 	struct zc_file *f;
 	int r = check_file(file);
 
+	if (r == 0)
+		r = lz_watch_fork();
 	if (r < 0)
 		return r;
 	f = calloc(1, sizeof(*f));
@@ -68,7 +71,7 @@ static int make(int fd, unsigned flags, zc_file **ret)
 		return lz_fail(ENOMEM, "no memory");
 	pthread_mutex_init(&f->lock, NULL);
 	f->flags = flags;
-	f->pid = getpid();
+	lz_claim(f);
 	f->fd = TAKE_FD(file);
 	f->link = f->uffd = -1;
 	*ret = f;
@@ -112,22 +115,28 @@ int zc_create(const char *path, unsigned flags, mode_t mode, uint64_t size, zc_f
 static void detach(struct zc_file *f)
 {
 	uint8_t id[ZC_CTL_ID_SIZE];
+	char said[LZ_TEXT_MAX];
 	const struct lz_request q = {
 		.type = ZC_CTL_DETACH, .body = id, .length = sizeof(id), .fd = -1
 	};
 
+	/* The caller may be about to ask why something else failed. */
+	snprintf(said, sizeof(said), "%s", zc_error());
 	zu_put_le64(id, f->image);
-	lz_ask(f->link, &q);
+	if (lz_ask(f->link, &q) < 0)
+		lz_fail(0, "%s", said);
 }
 
 void zc_close(zc_file *f)
 {
 	int saved = errno;
+	bool ours;
 
 	if (!f)
 		return;
 	/* A child of fork has nothing of its parent's at that address. */
-	if (f->map && f->pid == getpid()) {
+	ours = lz_is_ours(f);
+	if (ours && f->map) {
 		lz_unregister(f);
 		if (f->live)
 			detach(f);
@@ -137,7 +146,7 @@ void zc_close(zc_file *f)
 	/* After the mapping: when the daemon sees its end, we store no more. */
 	zu_close_fd(&f->link);
 	zu_close_fd(&f->fd);
-	if (f->pid == getpid())
+	if (ours)
 		pthread_mutex_destroy(&f->lock);
 	free(f);
 	errno = saved;

@@ -18,7 +18,7 @@
 
 #include "util/bytes.h"
 
-enum { TRIES = 100, PAUSE_MS = 50 };
+enum { TRIES = 100, PAUSE_MS = 50, STALE_TRIES = 3 };
 
 int lz_ticket(int fd, struct zc_ticket *ret)
 {
@@ -54,40 +54,62 @@ static uid_t mounter(int fd)
 		return 0;
 	snprintf(want, sizeof(want), " %u:%u ", major(st.st_dev), minor(st.st_dev));
 	while (getline(&line, &size, table) > 0) {
-		const char *options = strstr(line, " - ");
-		const char *user = options ? strstr(options, "user_id=") : NULL;
+		/* The last field is the kernel's; the one before it, the source, is anybody's choice. */
+		const char *options = strrchr(line, ' ');
+		const char *user = options ? strstr(options, ",user_id=") : NULL;
 
-		if (strstr(line, want) && user && sscanf(user, "user_id=%u", &uid) == 1)
+		if (strstr(line, want) && user && sscanf(user, ",user_id=%u", &uid) == 1)
 			return uid;
 	}
 	return 0;
 }
 
-int lz_connect(int file, const char *path)
+static int not_connected(const char *path, int code)
 {
-	zu_cleanup_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	switch (code) {
+	case ECONNREFUSED:
+		return lz_fail(ESTALE, "control socket %s: the daemon has ended", path);
+	case EACCES:
+	case ENOMEM:
+		return lz_fail(code, "control socket %s: %s", path, strerror(code));
+	default: /* The daemon lives, it gave a ticket; but perhaps in another mount namespace. */
+		return lz_fail(ENXIO, "control socket %s: not to be reached from here: %s", path,
+			       strerror(code));
+	}
+}
+
+static int connect_to(int file, int link, const char *path)
+{
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 
-	memcpy(address.sun_path, path, sizeof(address.sun_path));
-	if (fd < 0)
-		return lz_fail(errno, "control socket: %s", strerror(errno));
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		if (errno == ECONNREFUSED || errno == ENOENT)
-			return lz_fail(ESTALE, "control socket %s: the daemon has ended", path);
-		return lz_fail(errno, "control socket %s: %s", path, strerror(errno));
-	}
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	while (connect(link, (struct sockaddr *)&address, sizeof(address)) < 0)
+		if (errno != EINTR)
+			return not_connected(path, errno);
+	if (getsockopt(link, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
 	    (peer.uid != 0 && peer.uid != geteuid() && peer.uid != mounter(file)))
 		return lz_fail(EACCES,
 			       "control socket %s: it belongs to another user, not to the daemon",
 			       path);
-	return TAKE_FD(fd);
+	return 0;
+}
+
+int lz_connect(int file, const char *path, int *ret_link)
+{
+	int r = lz_socket(ret_link);
+
+	if (r == 0)
+		r = connect_to(file, *ret_link, path);
+	if (r < 0)
+		lz_close_socket(ret_link);
+	return r;
 }
 
 /* ---- one request -------------------------------------------------------------------------- */
 
+/* Room for one descriptor; the alignment makes it two. */
 union control {
 	char buffer[CMSG_SPACE(sizeof(int))];
 	struct cmsghdr align;
@@ -128,6 +150,28 @@ struct reply {
 	char body[1024]; /* more is cut, and then is not what was wanted */
 };
 
+/*
+ * The descriptor that came with a message, or -1. None is left open that the caller does not know of. The
+ * kernel leaves out what this process has no number for, and says only that something was left out.
+ */
+static int take_descriptor(struct msghdr *msg, int *ret_fd)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	int fds[sizeof(union control) / sizeof(int)];
+	size_t n = 0;
+
+	*ret_fd = -1;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fds, CMSG_DATA(c), n * sizeof(int));
+	}
+	if (n == 1)
+		*ret_fd = fds[0];
+	for (size_t i = 0; n > 1 && i < n; i++)
+		close(fds[i]);
+	return n > 1 ? -EPROTO : n == 0 && (msg->msg_flags & MSG_CTRUNC) ? -EMFILE : 0;
+}
+
 /* Gives the length of the body; `*ret_fd` is a descriptor that came with it, or -1. */
 static ssize_t receive(int link, struct reply *reply, int *ret_fd)
 {
@@ -137,8 +181,8 @@ static ssize_t receive(int link, struct reply *reply, int *ret_fd)
 			      .msg_iovlen = 1,
 			      .msg_control = control.buffer,
 			      .msg_controllen = sizeof(control.buffer) };
-	struct cmsghdr *c;
 	ssize_t n;
+	int r;
 
 	/* Who was refused a place before his request was read gets ECONNRESET first, then the refusal. */
 	for (int tries = 0;; tries += errno == ECONNRESET) {
@@ -148,16 +192,26 @@ static ssize_t receive(int link, struct reply *reply, int *ret_fd)
 	}
 	if (n < 0 && errno != ECONNRESET)
 		return -errno;
-	*ret_fd = -1;
-	c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+	r = n > 0 ? take_descriptor(&msg, ret_fd) : 0;
+	if (r < 0)
+		return r;
 	if (n < (ssize_t)sizeof(reply->header) || zu_get_le32(reply->header.magic) != ZC_CTL_MAGIC)
 		return -ECONNRESET;
 	n -= (ssize_t)sizeof(reply->header);
 	reply->body[n] = '\0';
 	return n;
+}
+
+/* What the calls are documented to give; all else is EIO, with a text that tells more. */
+static int known(int code)
+{
+	static const int codes[] = { EACCES, EAGAIN, EBUSY,  EFBIG, EMFILE, ENFILE,
+				     ENOMEM, ENOSPC, ENOSYS, EPERM, EROFS,  ESTALE };
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
+		if (code == codes[i])
+			return code;
+	return code == EDQUOT ? ENOSPC : code == ENOBUFS ? ENOMEM : EIO;
 }
 
 /* The text in {"error":"..."}, which the daemon keeps free of escapes. */
@@ -166,7 +220,7 @@ static int refused(const char *json, int code)
 	const char *text = strstr(json, "\"error\":\"");
 	size_t length = text ? strcspn(text + 9, "\"") : 0;
 
-	return lz_fail(code, "%.*s (%s)", (int)length, text ? text + 9 : "", strerror(code));
+	return lz_fail(known(code), "%.*s (%s)", (int)length, text ? text + 9 : "", strerror(code));
 }
 
 int lz_ask(int link, const struct lz_request *q)
@@ -181,7 +235,7 @@ int lz_ask(int link, const struct lz_request *q)
 	if (n == -ECONNRESET)
 		return lz_fail(ESTALE, "the daemon has hung up");
 	if (n < 0)
-		return lz_fail((int)-n, "control socket: %s", strerror((int)-n));
+		return lz_fail(known((int)-n), "control socket: %s", strerror((int)-n));
 	status = zu_get_le32(reply.header.status);
 	if (status > 0 && status < 4096) {
 		int r = refused(reply.body, (int)status);
@@ -219,32 +273,39 @@ static int take_tickets(const int *fds, size_t n, uint8_t *to, struct zc_ticket 
 	return 0;
 }
 
+static void wait_a_moment(void)
+{
+	struct timespec left = { .tv_nsec = PAUSE_MS * 1000000L };
+
+	while (nanosleep(&left, &left) < 0 && errno == EINTR)
+		;
+}
+
 int lz_ask_tickets(const int *fds, size_t n, int link, struct lz_request *q, uint8_t *body,
 		   size_t prefix, size_t suffix, int *ret_link)
 {
-	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
+	zu_cleanup_close int own = -1;
+	int *fresh = ret_link ? ret_link : &own;
 	struct zc_ticket first;
 
 	q->body = body;
 	q->length = prefix + n * ZC_TICKET_SIZE + suffix;
-	for (int try = 1;; try++) {
-		zu_cleanup_close int fresh = -1;
+	for (int try = 1, stale = 0;; try++) {
 		int r = take_tickets(fds, n, body + prefix, &first);
 
-		if (r == 0 && link < 0) {
-			fresh = lz_connect(fds[0], first.socket);
-			r = fresh < 0 ? fresh : 0;
-		}
+		if (r == 0 && link < 0)
+			r = lz_connect(fds[0], first.socket, fresh);
 		if (r == 0)
-			r = lz_ask(link < 0 ? fresh : link, q);
-		if (r != -EUSERS) {
-			if (r == 0 && ret_link)
-				*ret_link = TAKE_FD(fresh);
-			return r;
-		}
-		/* Places come free all the time. */
-		if (try == TRIES)
-			return -EBUSY;
-		nanosleep(&pause, NULL);
+			r = lz_ask(link < 0 ? *fresh : link, q);
+		if (r == 0)
+			return 0;
+		if (link < 0)
+			lz_close_socket(fresh);
+		/* A ticket lives for seconds only, and other programs of the user may push it out. */
+		if (r == -ESTALE && stale++ < STALE_TRIES)
+			continue;
+		if (r != -EUSERS || try == TRIES)
+			return r == -EUSERS ? -EBUSY : r;
+		wait_a_moment(); /* Places come free all the time. */
 	}
 }

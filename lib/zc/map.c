@@ -22,7 +22,7 @@
 struct image {
 	uint64_t id, generation, size, capacity;
 	uint32_t flags;
-	int fd, link;
+	int fd;
 };
 
 static int round_to_pages(uint64_t bytes, size_t *ret)
@@ -49,21 +49,11 @@ static int default_capacity(uint64_t size, size_t wanted, size_t *ret)
 static int map_memory(struct zc_file *f, int fd, size_t length, void **ret)
 {
 	int how = f->flags & ZC_RDWR ? PROT_READ | PROT_WRITE : PROT_READ;
-	void *map = mmap(NULL, length, how, MAP_SHARED, fd, 0);
+	int r = lz_mmap(length, how, fd, ret);
 
-	if (map == MAP_FAILED)
-		return errno == ENODEV && !f->live
-			       ? lz_fail(ENODEV, "the file is live: open it without ZC_PAGED")
-			       : lz_fail_call("mmap");
-	/* Stores of a child could not be tracked. */
-	if (madvise(map, length, MADV_DONTFORK) < 0) {
-		int r = lz_fail_call("madvise");
-
-		munmap(map, length);
-		return r;
-	}
-	*ret = map;
-	return 0;
+	if (r == -ENODEV && !f->live)
+		return lz_fail(ENODEV, "the file is live: open it without ZC_PAGED");
+	return r < 0 ? lz_fail(-r, "mmap: %s", strerror(-r)) : 0;
 }
 
 static int map_paged(struct zc_file *f, size_t wanted)
@@ -87,7 +77,7 @@ static int map_paged(struct zc_file *f, size_t wanted)
 
 /* ---- live ----------------------------------------------------------------------------------- */
 
-/* Have the file's image from the daemon; in `ret` the descriptors are the caller's. */
+/* Have the file's image from the daemon, by way of f->link; in `ret` the descriptor is the caller's. */
 static int attach(struct zc_file *f, size_t wanted, struct image *ret)
 {
 	uint8_t body[ZC_CTL_ATTACH_SIZE] = { 0 }, answer[ZC_CTL_ATTACH_REPLY];
@@ -100,7 +90,7 @@ static int attach(struct zc_file *f, size_t wanted, struct image *ret)
 
 	zu_put_le64(body + ZC_TICKET_SIZE, wanted);
 	zu_put_le32(body + ZC_TICKET_SIZE + 8, f->flags & ZC_RDWR ? 0 : ZC_CTL_ATTACH_READ_ONLY);
-	r = lz_ask_tickets(&f->fd, 1, -1, &q, body, 0, sizeof(body) - ZC_TICKET_SIZE, &ret->link);
+	r = lz_ask_tickets(&f->fd, 1, -1, &q, body, 0, sizeof(body) - ZC_TICKET_SIZE, &f->link);
 	if (r == -ENOSYS)
 		return lz_fail(EOPNOTSUPP, "the daemon of the mount knows no live files");
 	if (r < 0)
@@ -141,7 +131,7 @@ static int tell_tracking(struct zc_file *f, const struct image *image, int pagem
 	zu_put_le64(body, image->id);
 	zu_put_le64(body + 8, pagemap < 0 ? 0 : (uintptr_t)f->map);
 	zu_put_le64(body + 16, pagemap < 0 ? 0 : f->capacity);
-	r = lz_ask(image->link, &q);
+	r = lz_ask(f->link, &q);
 	f->tracked = r == 0 && zu_get_le32(answer) == 1;
 	return r;
 }
@@ -183,27 +173,30 @@ static int map_image(struct zc_file *f, struct image *image, size_t wanted)
 
 static int map_live(struct zc_file *f, size_t wanted)
 {
-	struct image image = { .fd = -1, .link = -1 };
-	int r = attach(f, wanted, &image);
+	struct image image = { .fd = -1 };
+	int r;
 
-	if (r < 0)
-		return r;
-	f->live = true;
-	r = map_image(f, &image, wanted);
+	lz_register(f);
+	r = attach(f, wanted, &image);
+	if (r == 0) {
+		f->live = true;
+		r = map_image(f, &image, wanted);
+	}
 	zu_close_fd(&image.fd);
 	if (r < 0) {
+		lz_unregister(f);
 		if (f->map)
 			munmap(f->map, f->capacity);
 		zu_close_fd(&f->uffd);
-		zu_close_fd(&image.link);
+		zu_close_fd(&f->link);
 		f->map = NULL;
 		f->capacity = 0;
 		f->live = f->tracked = f->passthrough = false;
 		return r;
 	}
-	f->link = image.link;
 	f->image = image.id;
 	f->generation = image.generation;
+	lz_publish(f);
 	return 0;
 }
 
@@ -242,9 +235,6 @@ int zc_map(zc_file *f, size_t capacity, void **ret_address)
 		}
 		if (r < 0)
 			return r;
-		r = lz_register(f);
-		if (r < 0)
-			return r; /* (mapped all the same; the next call registers it) */
 	}
 	*ret_address = f->map;
 	return 0;

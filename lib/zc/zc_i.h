@@ -2,8 +2,9 @@
 /*
  * zc_i.h - what the files of libzc share.
  *
- * Locks, in this order: the registry's (registry.c), then one file's. A file's lock is held for as long as
- * its connection carries a request and its answer. Neither is held while memory is stored to.
+ * Locks, in this order: one file's, then the registry's (registry.c). A file's lock is held for as long as
+ * its connection carries a request and its answer; the registry's is never held while anybody is waited
+ * for, since fork(2) takes it. Neither is held while memory is stored to.
  */
 #ifndef ZC_I_H
 #define ZC_I_H
@@ -23,9 +24,11 @@
 struct zc_file {
 	pthread_mutex_t lock;
 	unsigned flags; /* ZC_* */
-	pid_t pid;	/* whose it is */
-	int fd;		/* on the mount */
-	void *map;	/* NULL: not mapped */
+	pid_t pid;	/* whose it is ... */
+	unsigned
+		forks; /* ... and in which copy of it: a pid comes again, and is 1 in many namespaces */
+	int fd;	       /* on the mount */
+	void *map;     /* NULL: not mapped */
 	size_t capacity;
 
 	/* While live: */
@@ -35,7 +38,10 @@ struct zc_file {
 	int uffd; /* stores are tracked until it is closed; -1 */
 	uint64_t image, generation;
 
-	struct zc_file *next; /* registry */
+	/* Of the registry, under its lock: */
+	struct zc_file *next;
+	bool published; /* all of the above is final */
+	unsigned users; /* zc_msync()s under way, for which zc_close() waits */
 };
 
 static inline void lz_unlock(pthread_mutex_t **lock)
@@ -43,6 +49,8 @@ static inline void lz_unlock(pthread_mutex_t **lock)
 	if (*lock)
 		pthread_mutex_unlock(*lock);
 }
+#define LZ_TEXT_MAX 512 /* of zc_error() */
+
 #define LZ_LOCK(of)                                                    \
 	zu_cleanup(lz_unlock) pthread_mutex_t *lz_held_ = &(of)->lock; \
 	pthread_mutex_lock(lz_held_)
@@ -56,18 +64,36 @@ int lz_fail_call(const char *what);
 int lz_check_process(const struct zc_file *f);
 int lz_check_writable(const struct zc_file *f);
 
-/* ---- registry.c: files that are mapped ------------------------------------------------------- */
+/* ---- registry.c: files that are live, or become so; fork(2) ------------------------------------ */
 
-int lz_register(struct zc_file *f);
+/* Before the first file is opened. */
+int lz_watch_fork(void);
+bool lz_is_ours(const struct zc_file *f); /* false: a child has its parent's */
+void lz_claim(struct zc_file *f);
+
+/* A child of fork closes f->link and f->uffd from here on ... */
+void lz_register(struct zc_file *f);
+/* ... and lz_find_live() finds it from here on ... */
+void lz_publish(struct zc_file *f);
+/* ... to here. Waits for those who found it. The descriptors are closed afterwards. */
 void lz_unregister(struct zc_file *f);
-/* Live files with a page in [address, address + length), at most `max`; gives how many there are. */
+
+/* These are not torn by a fork(2) of another thread: what a child must not keep is never there without
+ * being on record, nor on record when its number belongs to something else. */
+int lz_socket(int *ret_fd);
+void lz_close_socket(int *fd);
+int lz_mmap(size_t length, int prot, int fd, void **ret);
+
+/* Live files with a page in [address, address + length), at most `max`, to be released; gives how many
+ * there are. */
 size_t lz_find_live(const void *address, size_t length, struct zc_file **ret, size_t max);
+void lz_release(struct zc_file *const *files, size_t n);
 
 /* ---- link.c: tickets and the control socket --------------------------------------------------- */
 
 int lz_ticket(int fd, struct zc_ticket *ret);
 /* Connect to where a ticket of `fd` may be shown. */
-int lz_connect(int fd, const char *path);
+int lz_connect(int fd, const char *path, int *ret_link);
 
 struct lz_request {
 	unsigned type;
@@ -82,7 +108,7 @@ struct lz_request {
 int lz_ask(int link, const struct lz_request *request);
 /*
  * Ask with tickets of the `n` files: body and length are `prefix` bytes of `body`, to be followed by the
- * tickets. Over `link`; if that is -1, over a new connection, which then is `*ret_link`.
+ * tickets. Over `link`; if that is -1, over a new connection, which then is `*ret_link`, -1 before.
  */
 int lz_ask_tickets(const int *fds, size_t n, int link, struct lz_request *request, uint8_t *body,
 		   size_t prefix, size_t suffix, int *ret_link);

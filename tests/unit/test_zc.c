@@ -1,82 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_zc.c - libzc against a daemon that is a thread of this program (zc_fake.h). */
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <cmocka.h>
-
-#include "abi/zc_ctl.h"
-#include "zc/map.h"
-#include "zc_fake.h"
-
-static char path[64];
-static const size_t page = 4096;
-
-static void refused(int r, int code, const char *text)
-{
-	assert_int_equal(r, -code);
-	if (!strstr(zc_error(), text))
-		fail_msg("'%s' does not say '%s'", zc_error(), text);
-}
-
-static zc_file *opened(unsigned flags)
-{
-	zc_file *f = NULL;
-
-	assert_int_equal(zc_open(path, flags, &f), 0);
-	assert_non_null(f);
-	return f;
-}
-
-static zc_file *mapped(unsigned flags, char **ret)
-{
-	zc_file *f = opened(flags);
-	void *map = NULL;
-
-	assert_int_equal(zc_map(f, 0, &map), 0);
-	assert_non_null(map);
-	*ret = map;
-	return f;
-}
-
-static uint32_t flags_of(zc_file *f)
-{
-	struct zc_status s;
-
-	assert_int_equal(zc_status(f, &s), 0);
-	return s.flags;
-}
-
-/* A child of fork that gives what `body` gives, or 128 + the signal that ended it */
-static int in_child(int (*body)(zc_file *, char *), zc_file *f, char *map)
-{
-	int status;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		setrlimit(RLIMIT_CORE, &(struct rlimit){ 0 });
-		signal(SIGSEGV, SIG_DFL);
-		signal(SIGABRT, SIG_DFL);
-		_exit(body(f, map));
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
+#include "zc_fixture.h"
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
@@ -145,13 +69,6 @@ static void mapping(void **state)
 	zc_close(f);
 	assert_true(fake_wait_detached());
 	assert_int_equal(fake.asked[ZC_CTL_DETACH], 1);
-}
-
-static int store(zc_file *f, char *map)
-{
-	(void)f;
-	map[0] = 1;
-	return 0;
 }
 
 static void reading_only(void **state)
@@ -250,6 +167,52 @@ static void bad_images(void **state)
 	zc_close(f);
 }
 
+/* More descriptors than are due are an error, and are closed. */
+static void surplus_descriptors(void **state)
+{
+	void *map = NULL;
+	zc_file *f = opened(ZC_RDWR);
+	int before;
+
+	assert_true(fake_wait_detached());
+	before = descriptors();
+	for (fake.extra_fds = 1; fake.extra_fds < 4; fake.extra_fds++) {
+		refused(zc_map(f, 0, &map), EIO, "Protocol error");
+		assert_true(fake_wait_detached());
+		/* One is the fake's own memfd. */
+		assert_int_equal(descriptors(), before + 1);
+	}
+	zc_close(f);
+}
+
+static int no_number_free(zc_file *f, char *map)
+{
+	void *address = NULL;
+	int next = dup(0);
+	struct rlimit limit = { (rlim_t)next + 2, (rlim_t)next + 2 };
+	zc_file *own = NULL;
+
+	(void)f;
+	(void)map;
+	/* One for the file, one for the connection, none for the image */
+	close(next);
+	if (next < 0 || zc_open(path, ZC_RDWR, &own) < 0 || setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 1;
+	if (zc_map(own, 0, &address) != -EMFILE || !strstr(zc_error(), "Too many open files"))
+		return 2;
+	limit.rlim_cur--;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || zc_map(own, 0, &address) != -EMFILE)
+		return 3;
+	zc_close(own);
+	return 0;
+}
+
+static void descriptors_used_up(void **state)
+{
+	assert_int_equal(in_child(no_number_free, NULL, NULL), 0);
+	assert_true(fake_wait_detached());
+}
+
 static void passthrough(void **state)
 {
 	struct zc_status s;
@@ -263,84 +226,6 @@ static void passthrough(void **state)
 	assert_true(s.flags & ZC_STATUS_PASSTHROUGH);
 	assert_int_equal(fake.track_length, 0);
 	map[fake.size - 1] = 1;
-	zc_close(f);
-}
-
-/* ---- refusals ------------------------------------------------------------------------------- */
-
-static void refusals(void **state)
-{
-	static const int codes[] = { EBUSY, ENOSPC, ESTALE, EROFS, ENOMEM };
-	void *map = NULL;
-	zc_file *f = opened(ZC_RDWR);
-
-	fake.refuse_type = ZC_CTL_ATTACH;
-	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
-		fake.refuse_status = codes[i];
-		refused(zc_map(f, 0, &map), codes[i], "the fake refuses it");
-	}
-	fake.refuse_status = ENOSYS;
-	refused(zc_map(f, 0, &map), EOPNOTSUPP, "knows no live files");
-	fake.refuse_type = ZC_CTL_TRACK;
-	fake.refuse_status = EINVAL;
-	refused(zc_map(f, 0, &map), EINVAL, "the fake refuses it");
-	assert_true(fake_wait_detached());
-	fake.refuse_type = -1;
-	fake.no_place = 2;
-	assert_int_equal(zc_map(f, 0, &map), 0);
-	fake.refuse_type = ZC_CTL_LIVE_COMMIT;
-	fake.refuse_status = ENOSPC;
-	refused(zc_commit(f), ENOSPC, "the fake refuses it (No space left on device)");
-	fake.refuse_type = -1;
-	assert_int_equal(zc_commit(f), 0);
-	zc_close(f);
-}
-
-static void staying_paged(void **state)
-{
-	char *map, byte;
-	zc_file *f;
-
-	fake.refuse_type = ZC_CTL_ATTACH;
-	fake.refuse_status = EBUSY;
-	f = mapped(ZC_RDWR | ZC_AUTO, &map);
-	assert_int_equal(flags_of(f), ZC_STATUS_MAPPED | ZC_STATUS_WRITABLE);
-	map[3] = 'p';
-	assert_int_equal(pread(zc_fd(f), &byte, 1, 3), 1);
-	assert_int_equal(byte, 'p');
-	assert_int_equal(zc_commit(f), 0);
-	assert_int_equal(fake.asked[ZC_CTL_COMMIT], 1);
-	assert_int_equal(fcntl(zc_fd(f), F_GETFL) & O_DIRECT, 0);
-	zc_close(f);
-	fake.refuse_type = -1;
-
-	f = mapped(ZC_PAGED | ZC_RDWR, &map);
-	assert_int_equal(fake.asked[ZC_CTL_ATTACH], 1);
-	assert_int_equal(map[3], 'p');
-	assert_int_equal(zc_resize(f, 4 * page), 0);
-	map[4 * page - 1] = 1;
-	refused(zc_resize(f, 32 << 20), EFBIG, "capacity");
-	zc_close(f);
-}
-
-static void ended_daemon(void **state)
-{
-	struct zc_status s = { 0 };
-	char *map;
-	zc_file *f = mapped(ZC_RDWR, &map);
-
-	fake.generation = 8;
-	refused(zc_status(f, &s), ESTALE, "another image");
-	refused(zc_resize(f, 5), ESTALE, "another image");
-	fake.generation = 7;
-	assert_int_equal(zc_status(f, &s), 0);
-	fake.hang_up = true;
-	fake.refuse_type = ZC_CTL_LIVE_COMMIT;
-	refused(zc_commit(f), ESTALE, "hung up");
-	refused(zc_commit(f), ESTALE, "hung up");
-	refused(zc_rollback(f), ESTALE, "hung up");
-	refused(zc_status(f, &s), ESTALE, "hung up");
-	map[0] = 1; /* goes nowhere, harms nobody */
 	zc_close(f);
 }
 
@@ -390,6 +275,7 @@ static void by_address(void **state)
 	assert_int_equal(zc_msync(map, fake.capacity, MS_ASYNC), 0);
 	assert_int_equal(zc_msync(map, fake.capacity, 0), 0);
 	assert_int_equal(zc_msync(map, 0, MS_SYNC), 0);
+	assert_int_equal(zc_msync(map + page, 0, MS_SYNC), 0);
 	assert_int_equal(zc_msync(hole, page, MS_SYNC), 0);
 	assert_int_equal(*commits, 2);
 	msync_fails(map + 1, 10, MS_SYNC, EINVAL);
@@ -425,142 +311,7 @@ static void rolling_back(void **state)
 	zc_close(f);
 }
 
-/* ---- threads -------------------------------------------------------------------------------- */
-
-static void *told(void *shared)
-{
-	print_error("a thread: %s\n", zc_error());
-	return shared;
-}
-
-static void *one_thread(void *shared)
-{
-	for (int i = 0; i < 100; i++) {
-		struct zc_status s;
-		zc_file *own = NULL, *both[2] = { shared };
-		void *map = NULL;
-
-		if (zc_open(path, ZC_RDWR, &own) < 0 || zc_map(own, 0, &map) < 0 ||
-		    zc_map(shared, 0, &map) < 0 || zc_commit(shared) < 0 ||
-		    zc_status(shared, &s) < 0 || s.size != fake.size ||
-		    zc_resize(shared, 8192) < 0 || zc_msync(map, page, MS_SYNC) < 0)
-			return told(shared);
-		both[1] = own;
-		if (zc_commit_many(both, 2) < 0 || zc_rollback(shared) < 0)
-			return told(shared);
-		zc_close(own);
-	}
-	return NULL;
-}
-
-static void threads(void **state)
-{
-	pthread_t thread[4];
-	char *map;
-	zc_file *f = mapped(ZC_RDWR, &map);
-
-	for (int i = 0; i < 4; i++)
-		assert_int_equal(pthread_create(&thread[i], NULL, one_thread, f), 0);
-	for (int i = 0; i < 4; i++) {
-		void *failed = NULL;
-
-		pthread_join(thread[i], &failed);
-		assert_null(failed);
-	}
-	zc_close(f);
-	assert_true(fake_wait_detached());
-	assert_int_equal(fake.asked[ZC_CTL_ATTACH], 401);
-	assert_int_equal(fake.asked[ZC_CTL_DETACH], 401);
-}
-
-/* ---- fork ----------------------------------------------------------------------------------- */
-
-static int call_all(zc_file *f, char *map)
-{
-	struct zc_status s;
-	void *address;
-
-	(void)map;
-	if (zc_map(f, 0, &address) != -EPERM || zc_commit(f) != -EPERM ||
-	    zc_commit_many(&f, 1) != -EPERM || zc_rollback(f) != -EPERM ||
-	    zc_resize(f, 1) != -EPERM || zc_status(f, &s) != -EPERM || zc_fd(f) != -EPERM ||
-	    !strstr(zc_error(), "fork"))
-		return 1;
-	/* What is mapped there now is none of its business. */
-	map = mmap(map, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-		   0);
-	zc_close(f);
-	map[0] = 1;
-	return 0;
-}
-
-static int open_again(zc_file *f, char *map)
-{
-	void *mine = NULL;
-	zc_file *own = NULL;
-
-	(void)f;
-	(void)map;
-	if (zc_open(path, ZC_RDWR, &own) < 0 || zc_map(own, 0, &mine) < 0)
-		return 1;
-	((char *)mine)[20] = 'c';
-	if (zc_commit(own) < 0)
-		return 1;
-	zc_close(own);
-	return 0;
-}
-
-static void forking(void **state)
-{
-	char *map;
-	zc_file *f = mapped(ZC_RDWR, &map);
-	int status, end[2];
-	pid_t pid;
-
-	assert_int_equal(in_child(store, f, map), 128 + SIGSEGV);
-	assert_int_equal(in_child(call_all, f, map), 0);
-	assert_int_equal(in_child(open_again, f, map), 0);
-	assert_int_equal(map[20], 'c');
-	assert_int_equal(zc_commit(f), 0);
-	map[0] = 2;
-
-	/* A child that lives on does not keep its parent attached. */
-	assert_int_equal(pipe(end), 0);
-	pid = fork();
-	if (pid == 0) {
-		close(end[1]);
-		_exit(read(end[0], &(char){ 0 }, 1) != 0);
-	}
-	close(end[0]);
-	zc_close(f);
-	assert_true(fake_wait_detached());
-	close(end[1]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-}
-
 /* ---- */
-
-static int each(void **state)
-{
-	FILE *f = fopen(path, "w");
-
-	fake_reset();
-	return !f || ftruncate(fileno(f), 8192) < 0 || fclose(f) != 0;
-}
-
-static int all(void **state)
-{
-	snprintf(path, sizeof(path), "/tmp/zc-test.%d", (int)getpid());
-	fake_start();
-	return 0;
-}
-
-static int end(void **state)
-{
-	fake_stop();
-	return unlink(path);
-}
 
 int main(void)
 {
@@ -573,15 +324,12 @@ int main(void)
 		cmocka_unit_test_setup(tracking_refused, each),
 		cmocka_unit_test_setup(capacities, each),
 		cmocka_unit_test_setup(bad_images, each),
+		cmocka_unit_test_setup(surplus_descriptors, each),
+		cmocka_unit_test_setup(descriptors_used_up, each),
 		cmocka_unit_test_setup(passthrough, each),
-		cmocka_unit_test_setup(refusals, each),
-		cmocka_unit_test_setup(staying_paged, each),
-		cmocka_unit_test_setup(ended_daemon, each),
 		cmocka_unit_test_setup(several, each),
 		cmocka_unit_test_setup(by_address, each),
 		cmocka_unit_test_setup(rolling_back, each),
-		cmocka_unit_test_setup(threads, each),
-		cmocka_unit_test_setup(forking, each),
 	};
 
 	alarm(100);

@@ -84,10 +84,11 @@ static void answer(int to, unsigned type, int status, const void *body, size_t l
 	struct zc_ctl_header h = { 0 };
 	struct iovec iov[2] = { { &h, sizeof(h) }, { (void *)(uintptr_t)body, length } };
 	union {
-		char buffer[CMSG_SPACE(sizeof(int))];
+		char buffer[CMSG_SPACE(4 * sizeof(int))];
 		struct cmsghdr align;
 	} control = { .buffer = { 0 } };
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+	size_t fds = 1 + (size_t)fake.extra_fds;
 
 	zu_put_le32(h.magic, ZC_CTL_MAGIC);
 	zu_put_le16(h.version, ZC_CTL_VERSION);
@@ -96,13 +97,14 @@ static void answer(int to, unsigned type, int status, const void *body, size_t l
 	zu_put_le32(h.status, (uint32_t)status);
 	if (fd >= 0) {
 		msg.msg_control = control.buffer;
-		msg.msg_controllen = sizeof(control.buffer);
+		msg.msg_controllen = CMSG_SPACE(fds * sizeof(int));
 		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+		c->cmsg_len = CMSG_LEN(fds * sizeof(int));
+		for (size_t i = 0; i < fds; i++)
+			memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(int));
 	}
 	sendmsg(to, &msg, MSG_NOSIGNAL);
 }
@@ -210,11 +212,15 @@ static void one_request(int client)
 
 	if (c)
 		memcpy(&passed, CMSG_DATA(c), sizeof(passed));
-	fake.asked[type & 15]++;
+	__atomic_add_fetch(&fake.asked[type & 15], 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&fake.hold_type, __ATOMIC_SEQ_CST) == (int)type)
+		usleep(1000);
 	if (n < (ssize_t)sizeof(q.header) || (fake.hang_up && type == (unsigned)fake.refuse_type))
 		hang_up(client);
 	else if (type == (unsigned)fake.refuse_type)
 		refuse(server.fd[client], type, fake.refuse_status);
+	else if (fake.stale > 0 && (type == ZC_CTL_ATTACH || type == ZC_CTL_COMMIT))
+		fake.stale--, refuse(server.fd[client], type, ESTALE);
 	else
 		serve(client, type, q.body, (size_t)n - sizeof(q.header), passed);
 }
@@ -273,7 +279,8 @@ void fake_reset(void)
 			      .capacity = 16 << 20,
 			      .memfd = -1,
 			      .pagemap = -1,
-			      .refuse_type = -1 };
+			      .refuse_type = -1,
+			      .hold_type = -1 };
 	pthread_mutex_unlock(&server.lock);
 }
 

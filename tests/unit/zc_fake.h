@@ -16,6 +16,9 @@ struct fake {
 	int refuse_type;     /* requests of this type fail ... */
 	int refuse_status;   /* ... so */
 	bool hang_up;	     /* instead of an answer to refuse_type */
+	int stale;	     /* so many tickets more are unknown */
+	int extra_fds;	     /* of ATTACH's answer, besides the image */
+	int hold_type;	     /* requests of this type are not answered until this is -1 */
 	int no_place;	     /* so many connections more are refused at once */
 	bool unsealed;	     /* images without seals */
 	bool passthrough;    /* images are such */

@@ -40,8 +40,10 @@
  * file and open it again.
  *
  * THREADS. Any number of threads may use one file and different files; calls on one file wait for each other,
- * but not for stores. zc_close() is the last call of a file: no other may be under way or come after.
- * No call may be made in a signal handler.
+ * but not for stores. zc_close() is the last call of a file: no other may be under way or come after, but
+ * for zc_msync(), for which it waits. No call may be made in a signal handler, and no thread be cancelled
+ * (pthread_cancel(3)) in one. Signals do not end a call: it is gone on with. Calls wait for the daemon as
+ * long as it takes, also for one that is stopped; its end ends them.
  *
  * FORK. A child has no mapping of the files of its parent: access raises SIGSEGV. Calls in
  * the child with a file of the parent give EPERM, except zc_close(), which frees the child's memory and
@@ -91,7 +93,8 @@ ZC_API int zc_open(const char *path, unsigned flags, zc_file **ret_file);
 /*
  * The same, for writing, after creating the file with `mode` (less the umask) if it is missing, and
  * extending it with zeros if it has less than `size` bytes. Processes that create the same file at the same
- * time name the same size. What was created is durable after the next commit.
+ * time name the same size. What was created is durable after the next commit, and stays if the call
+ * fails later on.
  *
  * Errors: those of zc_open() and zc_resize(); EINVAL: without ZC_RDWR; EEXIST: with ZC_EXCL, if it is
  * there.
@@ -115,11 +118,13 @@ ZC_API int zc_create(const char *path, unsigned flags, mode_t mode, uint64_t siz
  * Errors: EBUSY: somebody has the file open for writing in the ordinary way, whose cached pages would
  * overwrite the stores, or it is being rolled back; ENOSPC: the mount's live_limit is reached; EFBIG:
  * the file is live with less capacity, or the capacity is too large; EOPNOTSUPP: the daemon has no
- * live files; EROFS: mounted read-only; ENXIO: the daemon has no control socket; ESTALE: the file
- * is gone, or the daemon; EACCES: the control socket belongs to somebody else; EMFILE, ENFILE, ENOMEM;
- * EIO: the store failed; EPERM: after fork. With ZC_AUTO the file is mapped as a paged one where
- * the error would be EBUSY, ENOSPC, EOPNOTSUPP, EROFS or ENXIO. ZC_PAGED: those of mmap(2);
- * ENODEV: the file is live.
+ * live files; EROFS: mounted read-only; ENXIO: the daemon has no control socket, or it cannot be reached
+ * from this process's namespaces; ESTALE: the file is gone, or the daemon; EACCES: the control socket
+ * belongs to somebody else, or may not be reached; EMFILE, ENFILE, ENOMEM; EIO: the store failed; EPERM:
+ * after fork, or the process has another effective user than for files (setfsuid(2)). With ZC_AUTO the
+ * file is mapped as a paged one where the error would be EBUSY, ENOSPC, EOPNOTSUPP, EROFS or ENXIO; for
+ * that it is opened once more, with open(2)'s errors. ZC_PAGED: those of mmap(2); ENODEV: the file is
+ * live.
  */
 ZC_API int zc_map(zc_file *file, size_t capacity, void **ret_address);
 
@@ -130,9 +135,8 @@ ZC_API int zc_map(zc_file *file, size_t capacity, void **ret_address);
  * writing; stores alone do not move it.
  *
  * Errors: ESTALE: see above; nothing was committed by this call. ENOSPC: the store is full: the last commit
- * stays, and so does the memory; make room and try again. EIO, EROFS: the store failed, or is mounted
- * read-only; it takes no more commits. ENOMEM; EPERM: after fork. Unmapped and paged files also: those of
- * zc_map() that tell why the control socket is out of reach.
+ * stays, and so does the memory; make room and try again. EIO, EROFS: the store failed; it takes no more
+ * commits. ENOMEM; EPERM: after fork.
  */
 ZC_API int zc_commit(zc_file *file);
 
@@ -140,7 +144,9 @@ ZC_API int zc_commit(zc_file *file);
  * Commit `n` files of one mount, live, paged or both, all or none of them. A file may be
  * there twice. 0 files: nothing happens.
  *
- * Errors: those of zc_commit(); EXDEV: they are of different mounts; E2BIG: more than ZC_COMMIT_MAX.
+ * Errors: those of zc_commit(); EXDEV: they are of different mounts; E2BIG: more than ZC_COMMIT_MAX;
+ * EROFS: also a mount that is read-only; EBUSY: the daemon has no place for one more connection; EMFILE,
+ * ENFILE; ENXIO, EACCES, EPERM: the control socket is out of reach, as of zc_map().
  */
 ZC_API int zc_commit_many(zc_file *const *files, size_t n);
 #define ZC_COMMIT_MAX 255u
@@ -151,7 +157,7 @@ ZC_API int zc_commit_many(zc_file *const *files, size_t n);
  * zc_commit(): the whole file, more than the range; several of them together. MS_ASYNC commits
  * nothing. Paged files, and memory that is not of zc_map(), get what msync(2) does.
  *
- * Result 0, or -1 with errno: EINVAL: `address` is not page-aligned, unknown flags, or MS_ASYNC with
+ * Result 0, or -1 with errno, which zc_error() explains: EINVAL: `address` is not page-aligned, unknown flags, or MS_ASYNC with
  * MS_SYNC; ENOMEM: a part is not mapped; EBUSY: MS_INVALIDATE for locked memory; EIO: the commit
  * failed, zc_error() tells why; ENOSPC: the store is full.
  */
@@ -162,8 +168,9 @@ ZC_API int zc_msync(void *address, size_t length, int flags);
  * back). Everybody sees the committed bytes afterwards, in the mapping that was there before. Stores
  * while it is rolled back may be lost.
  *
- * Errors: EACCES: not open for writing; EBUSY: somebody else rolls it back; ESTALE: see above; EIO, EROFS,
- * ENOMEM; EPERM: after fork.
+ * Errors: EACCES: not open for writing; EBUSY: somebody else rolls it back, or writes to it all the time;
+ * ESTALE: see above; EIO, EROFS: the store failed; ENOMEM; EPERM: after fork. Unmapped and paged files
+ * also: EMFILE, ENFILE; ENXIO, EACCES, EPERM: the control socket is out of reach, as of zc_map().
  */
 ZC_API int zc_rollback(zc_file *file);
 
@@ -172,7 +179,7 @@ ZC_API int zc_rollback(zc_file *file);
  * Addresses do not change. The size is committed with the bytes.
  *
  * Errors: EACCES: not open for writing; EFBIG: more than the capacity of a mapping that somebody has;
- * ENOSPC; EROFS, EIO; ESTALE: see above; EPERM: after fork.
+ * ENOSPC: the store is full; EROFS, EIO: the store failed; ESTALE: see above; EPERM: after fork.
  */
 ZC_API int zc_resize(zc_file *file, uint64_t size);
 
@@ -195,13 +202,15 @@ struct zc_status {
  * Ask the daemon whether the mapping still is the file's memory, and fill `*ret_status`. On failure it is
  * not touched.
  *
- * Errors: ESTALE: it is not; EIO; EPERM: after fork.
+ * Errors: ESTALE: it is not; EIO: the answer makes no sense; EPERM: after fork.
  */
 ZC_API int zc_status(zc_file *file, struct zc_status *ret_status);
 
 /*
  * The descriptor of the file on the mount, for fstat(2), flock(2) and the like; it belongs to `file`. A
- * live file is not to be written through it. -EPERM: after fork.
+ * live file is not to be written through it. Locks that were taken through it are lost, fcntl(2)'s when
+ * zc_commit_many() commits the file as a paged one, all when zc_map() with ZC_AUTO finds that it has to stay
+ * paged. -EPERM: after fork.
  */
 ZC_API int zc_fd(const zc_file *file);
 
