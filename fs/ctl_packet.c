@@ -80,7 +80,8 @@ static bool for_friends(struct ctl_server *s, unsigned slot, unsigned type, size
 }
 
 /* A packet, and its descriptor if one is awaited: TRACK is the only one that has any. Others are
- * dropped by the kernel, unopened here, for to close one may hang. */
+ * dropped by the kernel, unopened here, for to close one may hang. (CMSG_SPACE() would leave room for
+ * two.) */
 static ssize_t receive(struct ctl_server *s, unsigned slot)
 {
 	union {
@@ -92,9 +93,9 @@ static ssize_t receive(struct ctl_server *s, unsigned slot)
 	const struct cmsghdr *head;
 	ssize_t n;
 
-	if (s->clients[slot].tracking) {
+	if (s->clients[slot].tracking && ctl_may_dispose()) {
 		msg.msg_control = control.buf;
-		msg.msg_controllen = sizeof(control.buf);
+		msg.msg_controllen = CMSG_LEN(sizeof(int));
 	}
 	n = recvmsg(s->fds[slot].fd, &msg, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
 	head = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);

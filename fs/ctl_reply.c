@@ -72,15 +72,20 @@ bool ctl_send_json(int fd, unsigned type, const cJSON *json)
 	return ctl_send_reply(fd, type, 0, text, strlen(text));
 }
 
+enum { HANGING_MOST = 8 };
+
+static _Atomic unsigned closing;
+
 static void *close_it(void *arg)
 {
-	static _Atomic unsigned hanging;
-
-	/* More of them are left open. */
-	if (atomic_fetch_add(&hanging, 1) < 8)
-		close((int)(intptr_t)arg);
-	atomic_fetch_sub(&hanging, 1);
+	close((int)(intptr_t)arg);
+	atomic_fetch_sub(&closing, 1);
 	return NULL;
+}
+
+bool ctl_may_dispose(void)
+{
+	return atomic_load(&closing) < HANGING_MOST;
 }
 
 void ctl_dispose(int fd)
@@ -90,6 +95,9 @@ void ctl_dispose(int fd)
 
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_create(&thread, &attr, close_it, (void *)(intptr_t)fd);
+	atomic_fetch_add(&closing, 1);
+	/* (Without memory for a thread it stays open.) */
+	if (pthread_create(&thread, &attr, close_it, (void *)(intptr_t)fd) != 0)
+		atomic_fetch_sub(&closing, 1);
 	pthread_attr_destroy(&attr);
 }

@@ -17,5 +17,7 @@ bool ctl_send_json(int fd, unsigned type, const cJSON *json);
 
 /* Close what a client sent. That hangs where its filesystem does, so nobody waits for it. */
 void ctl_dispose(int fd);
+/* False: so many of them hang that no other should be taken. */
+bool ctl_may_dispose(void);
 
 #endif

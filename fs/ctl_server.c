@@ -50,12 +50,13 @@ bool ctl_begin_call(struct ctl_server *s, unsigned slot, unsigned type, size_t l
 		if (!ctl_may_attach(s, c))
 			return ctl_send_error(s->fds[slot].fd, type, EBUSY,
 					      "too many clients are attached to live files");
-		c->attached = c->attaching = true;
 	}
 	p = malloc(sizeof(*p));
 	if (!p)
 		return ctl_send_error(s->fds[slot].fd, type, ENOMEM,
 				      "the daemon has no memory left");
+	if (type == ZC_CTL_ATTACH && !c->attached)
+		c->attached = c->attaching = true;
 	memcpy(p->request, s->request.body, length);
 	p->call = (struct ctl_call){
 		.type = type,
@@ -104,10 +105,11 @@ void ctl_call_answer(struct ctl_call *call, int result, const char *why, const v
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* False: hang up. */
+/* False: hang up. A client that is not attached any more may be one too many. */
 static bool send_answer(struct ctl_server *s, unsigned slot, const struct pending *p)
 {
 	struct ctl_client *c = &s->clients[slot];
+	bool was_attached = c->attached, alive;
 
 	c->waiting = false;
 	if (p->result == 0 && p->call.type == ZC_CTL_ROLLBACK_BEGIN)
@@ -123,8 +125,22 @@ static bool send_answer(struct ctl_server *s, unsigned slot, const struct pendin
 	ctl_touch(c);
 	s->fds[slot].events = POLLIN;
 	if (p->result < 0)
-		return ctl_send_error(s->fds[slot].fd, p->call.type, -p->result, p->why);
-	return ctl_send_reply_fd(s->fds[slot].fd, p->call.type, 0, p->body, p->size, p->fd);
+		alive = ctl_send_error(s->fds[slot].fd, p->call.type, -p->result, p->why);
+	else
+		alive = ctl_send_reply_fd(s->fds[slot].fd, p->call.type, 0, p->body, p->size,
+					  p->fd);
+	return alive && !(was_attached && !c->attached && ctl_is_crowded(s, c));
+}
+
+static void take_answer(struct ctl_server *s, const struct pending *p)
+{
+	for (unsigned i = CTL_FIRST; i < s->used; i++) {
+		if (!ctl_is_taken(s, i) || s->clients[i].number != p->call.client)
+			continue;
+		s->clients[i].ghost = false;
+		if (s->fds[i].fd >= 0 && !send_answer(s, i, p))
+			ctl_hang_up(s, i);
+	}
 }
 
 /* Send what has been answered. False: nothing is left to wait for, and it is the end. */
@@ -143,12 +159,11 @@ static bool take_answers(struct ctl_server *s)
 	pthread_mutex_unlock(&s->lock);
 	for (struct pending *p = list; p; p = next) {
 		next = p->next;
-		for (unsigned i = CTL_FIRST; i < s->used; i++)
-			if (s->fds[i].fd >= 0 && s->clients[i].number == p->call.client &&
-			    !send_answer(s, i, p))
-				ctl_hang_up(s, i);
+		take_answer(s, p);
 		/* (Ours: it was opened by the daemon itself.) */
 		zu_close_fd(&p->fd);
+		if (p->call.fd >= 0) /* nobody wanted it */
+			ctl_dispose(p->call.fd);
 		free(p);
 	}
 	return go_on;

@@ -30,6 +30,7 @@ struct ctl_client {
 	bool rolling;		  /* in a rollback */
 	bool attached, attaching; /* to a live file; the second: it is not known yet */
 	bool tracking;		  /* it may send a descriptor */
+	bool ghost;		  /* it has hung up, its call goes on: the place is taken */
 };
 
 struct ctl_server {
@@ -59,8 +60,15 @@ struct ctl_server {
 
 /* ---- ctl_slots.c: the clients' places ----------------------------------------------------- */
 
+static inline bool ctl_is_taken(const struct ctl_server *s, unsigned slot)
+{
+	return s->fds[slot].fd >= 0 || s->clients[slot].ghost;
+}
+
 /* May one more client of this user be attached? */
 bool ctl_may_attach(const struct ctl_server *s, const struct ctl_client *c);
+/* Are there too many who are not attached, with this one of them? */
+bool ctl_is_crowded(const struct ctl_server *s, const struct ctl_client *c);
 /* Its time begins again. */
 void ctl_touch(struct ctl_client *c);
 void ctl_hang_up(struct ctl_server *s, unsigned slot);

@@ -3,7 +3,8 @@
  * ctl_slots.c - the places of the control server's clients.
  *
  * Users other than root and the daemon's own have a share of the places. Who is attached to a live
- * file has a place of another kind, for as long as he likes.
+ * file has a place of another kind, for as long as he likes. A place is taken until its call is
+ * answered, also when the client has hung up: so the calls that go on are bounded, too.
  */
 #include <errno.h>
 #include <time.h>
@@ -28,7 +29,7 @@ bool ctl_may_attach(const struct ctl_server *s, const struct ctl_client *c)
 	unsigned all = 0, foreign = 0, same = 0;
 
 	for (unsigned i = CTL_FIRST; i < s->used; i++)
-		if (s->fds[i].fd >= 0 && s->clients[i].attached) {
+		if (ctl_is_taken(s, i) && s->clients[i].attached) {
 			all++;
 			foreign += !s->clients[i].friend;
 			same += s->clients[i].peer.uid == c->peer.uid;
@@ -54,21 +55,44 @@ void ctl_hang_up(struct ctl_server *s, unsigned slot)
 {
 	close(s->fds[slot].fd);
 	s->fds[slot] = (struct pollfd){ .fd = -1 };
+	s->clients[slot].ghost = s->clients[slot].waiting;
 	if (s->hooks.gone)
 		s->hooks.gone(s->hooks.arg, s->clients[slot].number);
+}
+
+struct passing {
+	unsigned all, foreign, same;
+};
+
+static struct passing count_passing(const struct ctl_server *s, uid_t uid)
+{
+	struct passing n = { 0 };
+
+	for (unsigned i = CTL_FIRST; i < s->used; i++) {
+		const struct ctl_client *c = &s->clients[i];
+
+		if (!ctl_is_taken(s, i) || c->attached)
+			continue;
+		n.all++;
+		n.foreign += !c->friend;
+		n.same += !c->friend && c->peer.uid == uid;
+	}
+	return n;
 }
 
 /* May one more client of this user have a place? */
 static bool has_room(const struct ctl_server *s, uid_t uid)
 {
-	unsigned foreign = 0, same = 0;
+	struct passing n = count_passing(s, uid);
 
-	for (unsigned i = CTL_FIRST; i < s->used; i++)
-		if (s->fds[i].fd >= 0 && !s->clients[i].friend && !s->clients[i].attached) {
-			foreign++;
-			same += s->clients[i].peer.uid == uid;
-		}
-	return foreign < FOREIGN && same < PER_USER;
+	return n.foreign < FOREIGN && n.same < PER_USER;
+}
+
+bool ctl_is_crowded(const struct ctl_server *s, const struct ctl_client *c)
+{
+	struct passing n = count_passing(s, c->peer.uid);
+
+	return n.all >= PASSING || (!c->friend && (n.foreign > FOREIGN || n.same > PER_USER));
 }
 
 /* False: nobody is waiting. */
@@ -94,7 +118,7 @@ static bool take_client(struct ctl_server *s)
 	c.number = ++s->numbers;
 	ctl_touch(&c);
 	for (unsigned i = CTL_FIRST; i < CTL_SLOTS; i++)
-		if (s->fds[i].fd < 0) {
+		if (!ctl_is_taken(s, i)) {
 			s->fds[i] = (struct pollfd){ .fd = TAKE_FD(fd), .events = POLLIN };
 			s->clients[i] = c;
 			if (s->used <= i)
@@ -110,17 +134,18 @@ int ctl_expire(struct ctl_server *s)
 	unsigned passing = 0;
 	bool room = s->used < CTL_SLOTS;
 
-	while (s->used > CTL_FIRST && s->fds[s->used - 1].fd < 0)
+	while (s->used > CTL_FIRST && !ctl_is_taken(s, s->used - 1))
 		s->used--;
 	for (unsigned i = CTL_FIRST; i < s->used; i++) {
 		struct ctl_client *c = &s->clients[i];
 
 		if (s->fds[i].fd >= 0 && !c->waiting && !c->attached && c->deadline <= now)
 			ctl_hang_up(s, i);
-		passing += s->fds[i].fd >= 0 && !c->attached;
-		if (s->fds[i].fd < 0)
+		passing += ctl_is_taken(s, i) && !c->attached;
+		if (!ctl_is_taken(s, i))
 			room = true;
-		else if (!c->waiting && !c->attached && (next < 0 || c->deadline - now < next))
+		else if (s->fds[i].fd >= 0 && !c->waiting && !c->attached &&
+			 (next < 0 || c->deadline - now < next))
 			next = c->deadline - now;
 	}
 	s->fds[CTL_SLOT_LISTEN].fd = room && passing < PASSING ? s->listen.fd : -1;
