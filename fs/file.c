@@ -55,7 +55,7 @@ static bool must_be_direct(uint64_t ino, uint32_t flags)
 	/* (A direct handle cannot be mapped, so not one that may be meant for that.) */
 	if ((flags & O_ACCMODE) == O_WRONLY && info_low_on_space())
 		return true;
-	return fs_live_direct && fs_live_direct(ino);
+	return fs_live_direct(ino);
 }
 
 /* Take the handle as it is without passthrough. */
@@ -202,7 +202,10 @@ static int kill_privileges(uint64_t ino)
 void native_open(const struct request *r)
 {
 	const struct fuse_open_in *in = r->arg;
-	struct opening o = { .unique = r->in->unique, .pass.ino = r->in->nodeid };
+	struct opening o = {
+		.unique = r->in->unique,
+		.pass = { .ino = r->in->nodeid, .uid = r->in->uid },
+	};
 	int result = 0;
 
 	if (r->size < sizeof(*in))
@@ -221,7 +224,7 @@ static void reply_opened(const struct request *r, uint32_t flags, const struct s
 {
 	struct opening o = {
 		.unique = r->in->unique,
-		.pass = { .ino = attr->ino, .flags = flags },
+		.pass = { .ino = attr->ino, .flags = flags, .uid = r->in->uid },
 		.made = true,
 		.attr = *attr,
 	};

@@ -234,7 +234,7 @@ int delivery_request(const uint64_t *inos, unsigned n, delivery_fn *done, void *
 bool delivery_needed(uint64_t ino);
 
 /* Is the inode live by an image of lib/live, so that a handle open for writing has to be direct? */
-bool fs_live_direct(uint64_t ino) __attribute__((weak));
+bool fs_live_direct(uint64_t ino);
 
 struct deliver_message {
 	uint64_t id;

@@ -65,6 +65,30 @@ static bool add_store(cJSON *json, const struct store_info *s)
 	return good;
 }
 
+static bool add_live(cJSON *json)
+{
+	struct live_stats s;
+	bool good = true;
+
+	if (!fs_live)
+		return true;
+	live_get_stats(fs_live, &s);
+	good = good && add_u64(json, "live_limit_bytes", s.limit);
+	good = good && add_u64(json, "live_used_bytes", s.used);
+	good = good && add_u64(json, "live_images", s.images);
+	good = good && add_u64(json, "live_clients", s.clients);
+	good = good && add_u64(json, "live_capacity_bytes", s.capacity);
+	good = good && add_u64(json, "live_resident_bytes", s.resident);
+	good = good && add_u64(json, "live_attaches", s.attaches);
+	good = good && add_u64(json, "live_refused", s.refused);
+	good = good && add_u64(json, "live_commits", s.commits);
+	good = good && add_u64(json, "live_compares", s.compares);
+	good = good && add_u64(json, "live_written_bytes", s.written_pages * FS_PAGE);
+	good = good && add_u64(json, "live_compared_bytes", s.compared_pages * FS_PAGE);
+	good = good && add_u64(json, "live_foreign_seals", s.foreign_seals);
+	return good;
+}
+
 static bool add_passthrough(cJSON *json)
 {
 	static const char *const modes[] = { "off", "marked", "all" };
@@ -76,6 +100,7 @@ static bool add_passthrough(cJSON *json)
 	passthrough_get_totals(&t);
 	good = good && add_u64(json, "passthrough_images", t.images);
 	good = good && add_u64(json, "passthrough_bytes", t.bytes);
+	good = good && add_u64(json, "passthrough_resident_bytes", t.resident);
 	good = good && add_u64(json, "passthrough_opens", t.opens);
 	good = good && add_u64(json, "passthrough_refused", t.refused);
 	good = good && add_u64(json, "passthrough_lingering", t.lingering);
@@ -94,6 +119,7 @@ static bool add_mount(cJSON *json)
 					       fs.opt.writeback ? "writeback"
 					       : fs.opt.direct	? "none"
 								: "through");
+	good = good && add_live(json);
 	good = good && add_passthrough(json);
 	good = good && add_u64(json, "workers", fs.opt.workers);
 	good = good && add_u64(json, "commit_seconds", fs.opt.commit_seconds);

@@ -24,6 +24,7 @@
 #define IMAGE_OWNER 0xffffff00u
 
 struct live *fs_live;
+struct live_room *fs_live_room;
 static _Atomic uint64_t parked_bytes;
 
 struct parked {
@@ -423,9 +424,8 @@ static uint64_t default_limit(void)
 
 int fs_live_start(void)
 {
-	const struct live_options options = {
+	struct live_options options = {
 		.store = fs.store,
-		.limit = fs.opt.live_limit ? fs.opt.live_limit : default_limit(),
 		.commit_seconds = fs.opt.commit_seconds,
 		.owner = geteuid() == 0 ? IMAGE_OWNER : (uid_t)-1,
 		.log = log_store,
@@ -433,11 +433,13 @@ int fs_live_start(void)
 		.store_held = fs.opt.passthrough ? store_held : NULL,
 		.cached_writers = cached_writers,
 	};
-
 	struct rlimit files;
+	int r;
 
-	if (fs.opt.read_only)
-		return 0;
+	r = live_room_new(fs.opt.live_limit ? fs.opt.live_limit : default_limit(), &fs_live_room);
+	if (r < 0 || fs.opt.read_only)
+		return r;
+	options.room = fs_live_room;
 	/* Each client takes two descriptors, each image one. */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
@@ -450,4 +452,6 @@ void fs_live_stop(void)
 {
 	live_free(fs_live);
 	fs_live = NULL;
+	live_room_free(fs_live_room);
+	fs_live_room = NULL;
 }

@@ -19,6 +19,9 @@
 /* NULL: mounted read-only, nothing is ever live. */
 extern struct live *fs_live;
 
+/* The memory of all images, of both kinds. */
+extern struct live_room *fs_live_room;
+
 int fs_live_start(void);
 /* Everything goes to the store. Nobody asks any more. */
 void fs_live_stop(void);

@@ -162,9 +162,9 @@ static int serve_mount(struct zu_err *err)
 	if (r == 0 && !fs.opt.read_only)
 		r = delivery_start();
 	if (r == 0)
-		r = passthrough_start();
-	if (r == 0)
 		r = fs_live_start();
+	if (r == 0)
+		r = passthrough_start();
 	if (r == 0)
 		r = workers_start(fs.opt.workers);
 	if (r < 0)

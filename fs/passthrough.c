@@ -35,6 +35,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "live.h"
 #include "passthrough_i.h"
 
 enum { INLINE_FILL = 256 << 10 };
@@ -157,8 +158,7 @@ static void fill(uint64_t ino, void *arg)
 	pthread_mutex_lock(&pt.lock);
 	if (r < 0) {
 		i->state = PT_PAGED;
-		pt.bytes -= i->counted;
-		i->counted = 0;
+		pt_count(i, 0);
 		atomic_fetch_sub(&pt.images, 1);
 		pt.totals.refused++;
 	}
@@ -172,12 +172,13 @@ static void fill(uint64_t ino, void *arg)
 /* ---- opens ------------------------------------------------------------------------------- */
 
 /* Lock held: of the first handle of an inode. */
-static void choose(struct pt_inode *i, bool wanted, uint64_t size)
+static void choose(struct pt_inode *i, uint32_t uid, bool wanted, uint64_t size)
 {
-	if (fs_live_direct && fs_live_direct(i->ino))
+	if (fs_live_direct(i->ino))
 		wanted = false;
-	if (wanted && pt.bytes + size <= pt.limit && pt.images < pt.images_max) {
+	if (wanted && pt.images < pt.images_max && live_room_take(fs_live_room, uid, size) == 0) {
 		i->state = PT_FILLING;
+		i->uid = uid;
 		i->counted = size;
 		pt.bytes += size;
 		atomic_fetch_add(&pt.images, 1);
@@ -234,7 +235,7 @@ int passthrough_open(struct passthrough_opening *o, uint32_t *ret_flags, int32_t
 	}
 	first = i->state == PT_NEW;
 	if (first)
-		choose(i, wanted, size);
+		choose(i, o->uid, wanted, size);
 	count_open(i, can_write(o->flags));
 	if (i->state == PT_FILLING) {
 		o->next = i->waiting;

@@ -18,6 +18,7 @@ struct passthrough_opening {
 	struct passthrough_opening *next; /* internal */
 	uint64_t ino;
 	uint32_t flags; /* of open(2) */
+	uint32_t uid;
 	/* Answers with `open_flags` and `backing`, or with `result` < 0, and frees `o`. */
 	void (*done)(struct passthrough_opening *o, int result, uint32_t open_flags,
 		     int32_t backing);
@@ -81,7 +82,7 @@ typedef void passthrough_fn(void *arg, const struct passthrough_facts *facts);
 void passthrough_each(passthrough_fn *fn, void *arg); /* `fn` may not call back */
 
 struct passthrough_totals {
-	uint64_t images, bytes, opens;
+	uint64_t images, bytes, resident, opens;
 	uint64_t compared_bytes, stored_bytes; /* by commits */
 	uint64_t refused;   /* opens through the page cache for want of room or descriptors */
 	uint64_t lingering; /* images without a handle that somebody still has mapped */

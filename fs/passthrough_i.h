@@ -83,12 +83,13 @@ struct pt_inode {
 	uint64_t ino, epoch;
 	enum pt_state state;
 	unsigned opens, writers, attached, users;
-	int32_t backing; /* 0: none */
-	bool written;	 /* somebody could write since it was filled */
-	bool again;	 /* PT_FILLING: the store has another size meanwhile */
-	bool lingers;	 /* could not be retired */
-	bool retiring;	 /* is, or will be soon */
-	uint64_t counted;
+	int32_t backing;  /* 0: none */
+	bool written;	  /* somebody could write since it was filled */
+	bool again;	  /* PT_FILLING: the store has another size meanwhile */
+	bool lingers;	  /* could not be retired */
+	bool retiring;	  /* is, or will be soon */
+	uint64_t counted; /* of the room of live files, */
+	uint32_t uid;	  /* for him who opened it first */
 	int64_t committed_ms;
 	struct passthrough_opening *waiting;
 	struct pt_commit *commits;
@@ -103,11 +104,12 @@ extern struct pt_all {
 	_Atomic unsigned images;
 	_Atomic bool any_ended; /* an image, ever */
 	unsigned images_max;
-	uint64_t bytes, limit; /* of all images, by their size when filled or at the last tick */
+	uint64_t bytes; /* of all images, by their size when filled or at the last tick */
 	struct passthrough_totals totals;
 } pt;
 
 /* Lock held. */
+void pt_count(struct pt_inode *i, uint64_t size);
 struct pt_inode *pt_find(uint64_t ino);
 struct pt_inode *pt_find_or_add(uint64_t ino);
 void pt_remove(struct pt_inode *i);

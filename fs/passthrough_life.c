@@ -22,10 +22,8 @@ static void tend(void)
 		LIST_FOREACH(i, &pt.table[b], link) {
 			struct stat st;
 
-			if (i->state == PT_READY && fstat(i->memory.fd, &st) == 0) {
-				pt.bytes += (uint64_t)st.st_size - i->counted;
-				i->counted = (uint64_t)st.st_size;
-			}
+			if (i->state == PT_READY && fstat(i->memory.fd, &st) == 0)
+				pt_count(i, (uint64_t)st.st_size);
 			pt_retire_soon(i);
 		}
 	}
@@ -79,9 +77,6 @@ int passthrough_start(void)
 
 	if (!fs.opt.passthrough)
 		return 0;
-	pt.limit = fs.opt.live_limit;
-	if (!pt.limit)
-		pt.limit = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "live.h"
 #include "passthrough_i.h"
 
 struct pt_all pt = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -36,10 +37,18 @@ struct pt_inode *pt_find_or_add(uint64_t ino)
 	return i;
 }
 
+/* Its size is another one. */
+void pt_count(struct pt_inode *i, uint64_t size)
+{
+	live_room_change(fs_live_room, i->uid, i->counted, size);
+	pt.bytes += size - i->counted;
+	i->counted = size;
+}
+
 void pt_remove(struct pt_inode *i)
 {
 	LIST_REMOVE(i, link);
-	pt.bytes -= i->counted;
+	pt_count(i, 0);
 	if (i->state == PT_READY || i->state == PT_FILLING) {
 		atomic_store(&pt.any_ended, true);
 		atomic_fetch_sub(&pt.images, 1);
@@ -103,6 +112,15 @@ bool passthrough_has(uint64_t ino)
 
 /* ---- facts ------------------------------------------------------------------------------- */
 
+static uint64_t resident(const struct pt_inode *i)
+{
+	struct stat st;
+
+	if (i->state != PT_READY || fstat(i->memory.fd, &st) < 0)
+		return 0;
+	return (uint64_t)st.st_blocks * 512;
+}
+
 static void facts_of(const struct pt_inode *i, struct passthrough_facts *ret_facts)
 {
 	struct stat st = { 0 };
@@ -147,10 +165,13 @@ void passthrough_get_totals(struct passthrough_totals *ret_totals)
 	*ret_totals = pt.totals;
 	ret_totals->images = atomic_load(&pt.images);
 	ret_totals->bytes = pt.bytes;
-	ret_totals->lingering = 0;
-	for (unsigned b = 0; b < PT_BUCKETS; b++)
-		LIST_FOREACH(i, &pt.table[b], link)
+	ret_totals->lingering = ret_totals->resident = 0;
+	for (unsigned b = 0; b < PT_BUCKETS; b++) {
+		LIST_FOREACH(i, &pt.table[b], link) {
 			ret_totals->lingering += pt_idle(i);
+			ret_totals->resident += resident(i);
+		}
+	}
 	pthread_mutex_unlock(&pt.lock);
 	ret_totals->compared_bytes = atomic_load(&pt_compared_bytes);
 	ret_totals->stored_bytes = atomic_load(&pt_stored_bytes);

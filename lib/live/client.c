@@ -63,7 +63,7 @@ static int begin(struct live *live, const struct live_attach *a, struct live_cli
 		 const char **ret_why)
 {
 	struct image *image;
-	int r = image_begin(live, a->ino, a->wanted, &image, ret_why);
+	int r = image_begin(live, a, &image, ret_why);
 
 	if (r < 0)
 		return r;

@@ -44,7 +44,7 @@ static void image_free(struct image *image)
 	free(image);
 }
 
-static struct image *image_new(struct live *live, uint64_t ino, uint64_t capacity)
+static struct image *image_new(struct live *live, const struct live_attach *a, uint64_t capacity)
 {
 	struct image *image = calloc(1, sizeof(*image));
 	uint64_t random = 0;
@@ -52,7 +52,8 @@ static struct image *image_new(struct live *live, uint64_t ino, uint64_t capacit
 	if (!image)
 		return NULL;
 	image->live = live;
-	image->ino = ino;
+	image->ino = a->ino;
+	image->uid = a->uid;
 	image->fd = -1;
 	image->refs = 2; /* the table's, the caller's */
 	image->state = FILLING;
@@ -89,25 +90,35 @@ static int choose_capacity(uint64_t size, uint64_t wanted, uint64_t *ret_capacit
 	return 0;
 }
 
-/* live.lock held. */
-static int reserve(struct live *live, uint64_t capacity)
+static int reserve(struct live *live, const struct live_attach *a, uint64_t capacity,
+		   const char **ret_why)
 {
-	if (capacity > live->opt.limit || live->used > live->opt.limit - capacity)
-		return -ENOSPC;
-	live->used += capacity;
-	return 0;
+	int r = live_room_take(live->opt.room, a->uid, capacity);
+
+	if (r == -ENOSPC)
+		*ret_why = "live files have no more room: close some, or mount with a larger "
+			   "live_limit";
+	else if (r == -EDQUOT)
+		*ret_why = "this user's live files have no more room, half of live_limit: close "
+			   "some, or mount with a larger live_limit";
+	if (r == -ENOSPC || r == -EDQUOT) {
+		pthread_mutex_lock(&live->lock);
+		live->stats.refused++;
+		pthread_mutex_unlock(&live->lock);
+		r = -ENOSPC;
+	}
+	return r;
 }
 
-static void unreserve(struct live *live, uint64_t capacity)
+static void unreserve(const struct image *image)
 {
-	pthread_mutex_lock(&live->lock);
-	live->used -= capacity;
-	pthread_mutex_unlock(&live->lock);
+	live_room_change(image->live->opt.room, image->uid, image->capacity, 0);
 }
 
-int image_begin(struct live *live, uint64_t ino, uint64_t wanted, struct image **ret_image,
+int image_begin(struct live *live, const struct live_attach *a, struct image **ret_image,
 		const char **ret_why)
 {
+	const uint64_t ino = a->ino;
 	struct shard *s = shard_of(live, ino);
 	struct image *image = NULL;
 	struct store_attr attr;
@@ -119,22 +130,16 @@ int image_begin(struct live *live, uint64_t ino, uint64_t wanted, struct image *
 		r = -EINVAL;
 	}
 	if (r == 0)
-		r = choose_capacity(attr.size, wanted, &capacity);
+		r = choose_capacity(attr.size, a->wanted, &capacity);
+	if (r == 0)
+		r = reserve(live, a, capacity, ret_why);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&live->lock);
-	r = reserve(live, capacity);
-	pthread_mutex_unlock(&live->lock);
-	if (r < 0) {
-		*ret_why = "live files have no more room: close some, or mount with a larger "
-			   "live_limit";
-		return r;
-	}
-	image = image_new(live, ino, capacity);
+	image = image_new(live, a, capacity);
 	if (!image || store_ref(live->opt.store, ino, &attr) < 0) {
 		r = image ? -ESTALE : -ENOMEM;
 		image_free(image);
-		unreserve(live, capacity);
+		live_room_change(live->opt.room, a->uid, capacity, 0);
 		return r;
 	}
 	/* The gate: whoever changes the file past this module has ended, and begins no more. */
@@ -147,13 +152,12 @@ int image_begin(struct live *live, uint64_t ino, uint64_t wanted, struct image *
 		LIST_INSERT_HEAD(&s->images, image, link);
 		atomic_fetch_add(&live->count, 1);
 		live->stats.images++;
-	} else {
-		live->used -= capacity;
 	}
 	pthread_mutex_unlock(&live->lock);
 	pthread_rwlock_unlock(&s->gate);
 	if (r < 0) {
 		store_forget(live->opt.store, ino, 1);
+		unreserve(image);
 		image_free(image);
 		return r;
 	}
@@ -301,7 +305,7 @@ void image_remove_locked(struct image *image)
 	image->state = GONE;
 	atomic_store(&live->any_ended, true);
 	LIST_REMOVE(image, link);
-	live->used -= image->capacity;
+	unreserve(image);
 	atomic_fetch_sub(&live->count, 1);
 	image->refs--;
 	pthread_cond_broadcast(&live->changed);

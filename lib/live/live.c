@@ -38,6 +38,7 @@ static void destroy(struct live *live)
 	pthread_mutex_destroy(&live->lock);
 	pthread_cond_destroy(&live->changed);
 	pthread_cond_destroy(&live->wake);
+	live_room_free(live->own_room);
 	free(live);
 }
 
@@ -51,7 +52,6 @@ int live_new(const struct live_options *options, struct live **ret_live)
 	if (!live)
 		return -ENOMEM;
 	live->opt = *options;
-	live->stats.limit = options->limit;
 	/* Who begins an image must not wait for ever because others keep writing to other files. */
 	pthread_rwlockattr_init(&gate);
 	pthread_rwlockattr_setkind_np(&gate, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -66,7 +66,10 @@ int live_new(const struct live_options *options, struct live **ret_live)
 	pthread_condattr_destroy(&clock);
 	pthread_cond_init(&live->changed, NULL);
 	pthread_mutex_init(&live->lock, NULL);
-	live->jobs = jobs_new();
+	r = options->room ? 0 : live_room_new(options->limit, &live->own_room);
+	if (!options->room)
+		live->opt.room = live->own_room;
+	live->jobs = r == 0 ? jobs_new() : NULL;
 	r = live->jobs ? tend_start(live) : -ENOMEM;
 	if (r < 0) {
 		jobs_free(live->jobs);
@@ -135,10 +138,19 @@ static void tell_clients(const struct image *image, struct live_info *info)
 			};
 }
 
+static uint64_t resident(const struct image *image)
+{
+	struct stat st;
+
+	/* (Its descriptor is another's while it is being filled.) */
+	if (image->state == FILLING || fstat(image->fd, &st) < 0)
+		return 0;
+	return (uint64_t)st.st_blocks * 512;
+}
+
 static void tell(const struct image *image, struct live_info *info)
 {
 	static const char *const states[] = { "filling", "live", "retiring", "gone" };
-	struct stat st;
 
 	*info = (struct live_info){
 		.ino = image->ino,
@@ -155,9 +167,7 @@ static void tell(const struct image *image, struct live_info *info)
 		.fill_ms = image->fill_ms,
 		.clients = image->attached,
 	};
-	/* (Its descriptor is another's while it is being filled.) */
-	if (image->state != FILLING && fstat(image->fd, &st) == 0)
-		info->resident = (uint64_t)st.st_blocks * 512;
+	info->resident = resident(image);
 	tell_clients(image, info);
 }
 
@@ -182,9 +192,19 @@ void live_list(struct live *live, live_list_fn *fn, void *arg)
 
 void live_get_stats(struct live *live, struct live_stats *ret_stats)
 {
+	const struct image *image;
+	struct live_stats *s = ret_stats;
+
 	pthread_mutex_lock(&live->lock);
-	*ret_stats = live->stats;
-	ret_stats->images = atomic_load(&live->count);
-	ret_stats->used = live->used;
+	*s = live->stats;
+	s->images = atomic_load(&live->count);
+	for (unsigned i = 0; i < SHARDS; i++) {
+		LIST_FOREACH(image, &live->shards[i].images, link) {
+			s->clients += image->attached;
+			s->capacity += image->capacity;
+			s->resident += resident(image);
+		}
+	}
 	pthread_mutex_unlock(&live->lock);
+	live_room_get(live->opt.room, &s->limit, &s->used);
 }

@@ -24,10 +24,27 @@
 
 struct live;
 struct live_client;
+struct live_room;
+
+/* ---- room -------------------------------------------------------------------------------- */
+
+/* The memory that images may take: of all together `limit` bytes, of one user at most half of it
+ * (unless it is root or the daemon's own). Also for images that others keep. */
+int live_room_new(uint64_t limit, struct live_room **ret_room);
+/* Accepts NULL. */
+void live_room_free(struct live_room *room);
+/* ENOSPC: there is not so much; EDQUOT: it is above the user's share; ENOMEM */
+int live_room_take(struct live_room *room, uid_t uid, uint64_t bytes);
+/* What was taken, or changed to, as `from` is `to` now; 0: given back. Never refused. */
+void live_room_change(struct live_room *room, uid_t uid, uint64_t from, uint64_t to);
+void live_room_get(struct live_room *room, uint64_t *ret_limit, uint64_t *ret_used);
+
+/* ---- life -------------------------------------------------------------------------------- */
 
 struct live_options {
 	struct store *store;
-	uint64_t limit;		 /* sum of capacities, bytes */
+	struct live_room *room; /* of the sum of capacities; NULL: one of its own, of `limit` */
+	uint64_t limit;
 	unsigned commit_seconds; /* images of policy auto go to the store so often; 0: never */
 	uid_t owner;		 /* of the memfds; (uid_t)-1: leave it */
 	store_log_fn *log;	 /* may be NULL */
@@ -163,8 +180,10 @@ typedef bool live_list_fn(void *arg, const struct live_info *info);
 void live_list(struct live *live, live_list_fn *fn, void *arg);
 
 struct live_stats {
-	uint64_t limit, used; /* bytes of capacity */
-	uint64_t images, attaches, commits, compares, written_pages, compared_pages, foreign_seals;
+	uint64_t limit, used; /* bytes of the room, also those of others */
+	uint64_t images, clients, capacity, resident;
+	uint64_t attaches, commits, compares, written_pages, compared_pages, foreign_seals;
+	uint64_t refused; /* attaches, for want of room */
 };
 void live_get_stats(struct live *live, struct live_stats *ret_stats);
 

@@ -50,6 +50,7 @@ struct image {
 	enum image_state state; /* gate and live.lock to change it */
 	bool delivering;	/* the same */
 	uint64_t capacity;
+	uid_t uid; /* whose share of the room has it */
 	int fd;
 	uint8_t *map;		  /* for writing; keeps others from sealing. gate to change it */
 	_Atomic uint64_t size;	  /* gate for reading: grow it; for writing: any */
@@ -94,7 +95,8 @@ struct live {
 	_Atomic bool any_ended; /* an image, ever */
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a state, a reference */
-	uint64_t used, next_id;
+	struct live_room *own_room;
+	uint64_t next_id;
 	struct live_stats stats;
 	/* tend.c */
 	pthread_t thread;
@@ -125,7 +127,7 @@ void image_set_state(struct image *image, enum image_state state);
 /* ---- image.c ------------------------------------------------------------------------------ */
 
 /* A new image of the file, FILLING, with one reference, in the table. EEXIST: there is one. */
-int image_begin(struct live *live, uint64_t ino, uint64_t wanted, struct image **ret_image,
+int image_begin(struct live *live, const struct live_attach *a, struct image **ret_image,
 		const char **ret_why);
 /* Make the memfd and fill it. */
 int image_fill(struct image *image);

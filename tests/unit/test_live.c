@@ -179,6 +179,51 @@ static void test_limit(void **state)
 	end();
 }
 
+/* Nobody but root and the daemon's user has more than half; it is given back. */
+static void test_share(void **state)
+{
+	struct live_attach a = { .writable = true, .uid = 4711, .wanted = LIMIT / 2 + 4096 };
+	struct live_client *client, *other;
+	struct live_status status;
+	const char *why = NULL;
+	uint64_t one, two;
+	int fd;
+
+	begin(0);
+	one = make("one", 0, NULL);
+	two = make("two", 0, NULL);
+	a.ino = one;
+	assert_int_equal(live_attach(live, &a, &client, &status, &fd, &why), -ENOSPC);
+	assert_non_null(strstr(why, "this user"));
+	assert_int_equal(stats().refused, 1);
+	a.wanted = LIMIT / 2;
+	assert_int_equal(live_attach(live, &a, &client, &status, &fd, &why), 0);
+	close(fd);
+	a.ino = two;
+	a.wanted = 0;
+	assert_int_equal(live_attach(live, &a, &other, &status, &fd, &why), -ENOSPC);
+	assert_int_equal(stats().used, LIMIT / 2);
+	assert_int_equal(stats().capacity, LIMIT / 2);
+	/* Another one's is not his. */
+	a.ino = two;
+	a.uid = 0;
+	assert_int_equal(live_attach(live, &a, &other, &status, &fd, &why), 0);
+	close(fd);
+	live_detach(other);
+	a.uid = 4711;
+	assert_int_equal(live_attach(live, &a, &other, &status, &fd, &why), 0);
+	close(fd);
+	live_detach(other);
+	live_detach(client);
+	assert_true(soon(is_gone, one));
+	assert_true(soon(is_gone, two));
+	a.wanted = LIMIT / 2;
+	assert_int_equal(live_attach(live, &a, &other, &status, &fd, &why), 0);
+	close(fd);
+	live_detach(other);
+	end();
+}
+
 static void test_cached_writer(void **state)
 {
 	struct live_attach a = { .writable = true };
@@ -524,6 +569,7 @@ int main(void)
 		TEST(test_seals),
 		TEST(test_read_only),
 		TEST(test_limit),
+		TEST(test_share),
 		TEST(test_cached_writer),
 		TEST(test_tracked),
 		TEST(test_untracked),
