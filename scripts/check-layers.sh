@@ -7,7 +7,7 @@
 #   lib/store  abi, util, LMDB - the LMDB header in one file
 #   lib/zc     abi, util
 #   fs         the store's store.h, abi, util, libfuse
-#   tools      the store's store.h, abi, util
+#   tools      the store's store.h, libzc's map.h and link.h, abi, util
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

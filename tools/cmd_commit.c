@@ -70,7 +70,7 @@ static int commit(void *arg)
 		if (fds[i] < 0)
 			return complain("%s: cannot open it: %s", a->files[i], strerror(errno));
 	}
-	r = file_commit(fds, (const char *const *)a->files, a->n, a->seconds, &err);
+	r = file_commit(fds, (const char *const *)a->files, a->n, &err);
 	if (r < 0)
 		return complain("%s", err.text);
 	if (a->json)

@@ -40,7 +40,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static void print_result(const struct args *a, const struct file_rollback *r)
+static void print_result(const struct args *a, const struct lz_rollback *r)
 {
 	cJSON *json = cJSON_CreateObject();
 
@@ -56,14 +56,14 @@ static void print_result(const struct args *a, const struct file_rollback *r)
 static int roll_back(void *arg)
 {
 	const struct args *a = arg;
-	struct file_rollback result;
+	struct lz_rollback result;
 	struct zu_err err = { 0 };
 	int fd = open(a->file, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
 	if (fd < 0)
 		return complain("%s: cannot open it for reading and writing: %s", a->file,
 				strerror(errno));
-	if (file_roll_back(fd, a->file, a->seconds, &result, &err) < 0)
+	if (file_roll_back(fd, a->file, &result, &err) < 0)
 		return complain("%s", err.text);
 	if (!result.mtime_kept)
 		complain(

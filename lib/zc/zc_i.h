@@ -18,6 +18,7 @@
 
 #include "abi/zc_ctl.h"
 #include "abi/zc_ioctl.h"
+#include "link.h"
 #include "util/cleanup.h"
 #include "zc/map.h"
 
@@ -88,30 +89,6 @@ int lz_mmap(size_t length, int prot, int fd, void **ret);
  * there are. */
 size_t lz_find_live(const void *address, size_t length, struct zc_file **ret, size_t max);
 void lz_release(struct zc_file *const *files, size_t n);
-
-/* ---- link.c: tickets and the control socket --------------------------------------------------- */
-
-int lz_ticket(int fd, struct zc_ticket *ret);
-/* Connect to where a ticket of `fd` may be shown. */
-int lz_connect(int fd, const char *path, int *ret_link);
-
-struct lz_request {
-	unsigned type;
-	const void *body;
-	size_t length;
-	int fd;	      /* to go with it, or -1 */
-	void *answer; /* exactly this many bytes are wanted */
-	size_t answer_size;
-	int *ret_fd; /* NULL: none is wanted */
-};
-/* One request and its answer. -EUSERS: the daemon has no place for us. */
-int lz_ask(int link, const struct lz_request *request);
-/*
- * Ask with tickets of the `n` files: body and length are `prefix` bytes of `body`, to be followed by the
- * tickets. Over `link`; if that is -1, over a new connection, which then is `*ret_link`, -1 before.
- */
-int lz_ask_tickets(const int *fds, size_t n, int link, struct lz_request *request, uint8_t *body,
-		   size_t prefix, size_t suffix, int *ret_link);
 
 /* ---- track.c: let the daemon see our stores --------------------------------------------------- */
 
