@@ -61,6 +61,16 @@ is_mounted() { mountpoint -q "$1"; }
 not_mounted() { ! mountpoint -q "$1"; }
 gone() { _zc_ended "$1"; }
 
+# left_alone PID...: programs of this script whose daemon is dead have ended. Most do so by themselves, and
+# are not disturbed: a sanitizer in one that is killed while it looks for leaks says so.
+left_alone() {
+	local pid
+	for pid in "$@"; do
+		zc_wait 30 gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
+}
+
 # says PATTERN CMD...: CMD prints a line that matches the extended regular expression. (Not by a pipe to
 # grep -q, which ends at once: CMD may fail for that.)
 says() {

@@ -21,8 +21,7 @@ for ((i = 1; i <= rounds; i++)); do
 	pid=$!
 	soon 60 has_lines "$T/out" 5
 	crash policy=explicit,commit=0
-	kill -KILL "$pid" 2>/dev/null || true # (it ends by itself: ESTALE)
-	wait "$pid" 2>/dev/null || true
+	left_alone "$pid" # (ESTALE)
 	safe=$(tail -n 1 "$T/out")
 	read -r total _ <<<"$("$COUNTER" --show "$M/counter")"
 	((total >= safe)) || fail "round $i: the counter is $total, but $safe were committed"
@@ -46,8 +45,7 @@ for ((i = 1; i <= rounds; i++)); do
 	kill -KILL "${pids[2]}"
 	soon 60 has_lines "$T/out1" $(($(wc -l <"$T/out1") + 2))
 	crash policy=explicit,commit=0
-	kill -KILL "${pids[@]:0:2}" 2>/dev/null || true
-	wait 2>/dev/null || true
+	left_alone "${pids[@]}"
 	"$TABLE" "$M/table" check >"$T/check" || fail "round $i: $(<"$T/check")"
 	read -r now _ <"$T/check"
 	for who in 1 2 3; do

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Processes that use libzc (live_client.c), for the tests: live.Client."""
+import atexit
 import errno
 import json
 import os
@@ -21,6 +22,18 @@ class Client:
         self.process = subprocess.Popen(
             [*prefix, PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=os.environ | environment)
+        atexit.register(self.leave)
+
+    def leave(self):
+        """At the end of the test: it would be killed then, and a sanitizer in it may be at its last words."""
+        try:
+            self.process.stdin.close()
+        except OSError:
+            pass
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def send(self, *words):
         self.process.stdin.write(" ".join(str(w) for w in words) + "\n")

@@ -20,8 +20,7 @@ for round in 1 2 3; do
 	pid=$!
 	soon 120 enough
 	zc_kill "$M"
-	kill -9 "$pid" 2>/dev/null || true
-	wait "$pid" || true
+	left_alone "$pid"
 	last=$(sed '$d' "$T/done" | tail -n 1)
 	zc_check "$S"
 	zc_mount "$S" "$M" passthrough,commit=1

@@ -18,8 +18,7 @@ pid=$!
 enough() { (($(wc -l <"$T/done") >= 100)); }
 soon 200 enough
 zc_kill "$M"
-kill -9 "$pid" 2>/dev/null || true
-wait "$pid" || true
+left_alone "$pid"
 last=$(sed '$d' "$T/done" | tail -n 1)
 zc_check "$S"
 zc_mount "$S" "$M"
