@@ -106,7 +106,7 @@ static void make_lock(struct table *t)
 /* Only one of those who come first makes it; the others wait. */
 static void have_lock(struct table *t, uint64_t generation)
 {
-	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
+	const struct timespec pause = { 0, 1000 * 1000 };
 	uint64_t found = __atomic_load_n(&t->generation, __ATOMIC_ACQUIRE);
 
 	while (found != generation) {
@@ -279,7 +279,7 @@ int main(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct arguments a = { .rows = 20000, .count = 10000, .every = 1000, .seed = 1 };
+	struct arguments a = { NULL, 20000, 10000, 1000, 1, false };
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {

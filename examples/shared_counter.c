@@ -95,7 +95,7 @@ static int commit(const char *file, zc_file *f, struct counters *c)
 
 static int run(const char *file, unsigned processes, unsigned long commits, uint64_t adds)
 {
-	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+	const struct timespec pause = { 0, 20 * 1000 * 1000 };
 	struct counters *c;
 	zc_file *f = NULL;
 	int status, result = 0;

@@ -41,6 +41,17 @@ commits() {
 	"$ZCCTL" info --json "$M" | python3 -c 'import json, sys; print(json.load(sys.stdin)["commits"])'
 }
 
+# preloaded CMD...: with libzc-preload.so (a sanitized one needs its runtime first)
+preloaded() {
+	local first='' preload=$ZC_BUILD/lib/zc/libzc-preload.so
+	if nm -D --undefined-only "$preload" | grep -Eq '__(asan|tsan)_init'; then
+		first=$(ldd "$preload" | awk '/lib(asan|tsan|clang_rt[.]asan|clang_rt[.]tsan)/ { print $3; exit }')
+		[[ -n $first ]] || skip 'the runtime of the sanitizer cannot be preloaded'
+		first+=' '
+	fi
+	ASAN_OPTIONS="${ASAN_OPTIONS-}:detect_leaks=0" LD_PRELOAD="$first$preload" "$@"
+}
+
 # periodic_commit: until the daemon of $M, which commits every few seconds, has committed what was
 # changed before this call. (One may have been under way already.)
 periodic_commit() {

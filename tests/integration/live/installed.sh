@@ -29,11 +29,22 @@ cc -std=gnu11 -D_GNU_SOURCE "${strict[@]}" "$ZC_SRC/examples/live_table.c" -o "$
 c++ -std=c++11 "${strict[@]}" "$here/map_cxx.cpp" -o "$T/cxx" "${flags[@]}"
 cc -std=gnu11 -D_GNU_SOURCE "${strict[@]}" "$ZC_SRC/examples/live_table.c" -o "$T/static" \
 	-I"$prefix/include" "$lib/libzc.a" "${extra[@]}" -pthread
+# The examples are C++ as well (but for the array at the end of live_table's structure).
+c++ -x c++ -std=c++11 "${strict[@]}" "$ZC_SRC/examples/shared_counter.c" -o "$T/counter_cxx" "${flags[@]}"
+c++ -x c++ "${strict[@]/-pedantic/-pthread}" "$ZC_SRC/examples/live_table.c" -o "$T/table_cxx" "${flags[@]}"
+# All of the program static, as pkg-config says it
+read -ra static <<<"$(pkg-config --define-variable=prefix="$prefix" --static --cflags --libs zc)"
+if [[ "${strict[*]}" != *sanitize* ]]; then
+	c++ -static -std=c++11 "${strict[@]}" "$here/map_cxx.cpp" -o "$T/cxx_static" "${static[@]}"
+else
+	cp "$T/cxx" "$T/cxx_static"
+fi
 printf '#include <zc/map.h>\nint main(void) { return sizeof(struct zc_status) != 64; }\n' >"$T/alone.c"
 for std in c99 c11 c17; do
 	cc -std=$std "${strict[@]}" "$T/alone.c" -o "$T/alone" "${flags[@]}"
 	LD_LIBRARY_PATH=$lib "$T/alone"
 done
+c++ -std=c++98 -x c++ "${strict[@]}" "$T/alone.c" -o "$T/alone" "${flags[@]}"
 ok 'they compile, with all warnings'
 
 LD_LIBRARY_PATH=$lib "$T/counter" --processes 2 --adds 100 --commits 1 "$M/counter" >"$T/out"
@@ -45,8 +56,11 @@ equal 'what map_cxx prints' "$(<"$T/out")" "$(pkg-config --modversion zc) 1"
 ! ldd "$T/static" | grep -q libzc || fail 'the static program needs libzc.so'
 crash
 equal 'the counter' "$(LD_LIBRARY_PATH=$lib "$T/counter" --show "$M/counter")" '200 200'
-LD_LIBRARY_PATH=$lib "$T/cxx" "$M/cxx" >"$T/out"
+"$T/cxx_static" "$M/cxx" >"$T/out"
 equal 'what map_cxx prints after a crash' "$(<"$T/out")" "$(pkg-config --modversion zc) 2"
+LD_LIBRARY_PATH=$lib "$T/counter_cxx" --processes 2 --adds 100 --commits 1 "$M/counter" >"$T/out"
+equal 'the counter' "$(LD_LIBRARY_PATH=$lib "$T/counter_cxx" --show "$M/counter")" '400 400'
+LD_LIBRARY_PATH=$lib "$T/table_cxx" "$M/table" check
 ok 'they work'
 
 nm -D --defined-only "$lib/libzc.so" | awk '$2 == "T" { sub("@.*", "", $3); print $3 }' | sort >"$T/exported"

@@ -5,7 +5,6 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../common.sh" || exit 1
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 export COUNTER=$ZC_BUILD/examples/shared_counter TABLE=$ZC_BUILD/examples/live_table
-PRELOAD=$ZC_BUILD/lib/zc/libzc-preload.so
 export PYTHONPATH=$HERE:$HERE/../commit PYTHONDONTWRITEBYTECODE=1
 
 # live EXPRESSION: of `j`, what `zcctl live --json MNT` prints
@@ -18,17 +17,6 @@ no_images() { [[ $(live 'len(j["images"])') == 0 ]]; }
 
 py() {
 	timeout 120 python3 "$@"
-}
-
-# preloaded CMD...: with libzc-preload.so (a sanitized one needs its runtime first)
-preloaded() {
-	local first=''
-	if nm -D --undefined-only "$PRELOAD" | grep -q __asan_init; then
-		first=$(ldd "$PRELOAD" | awk '/lib(asan|clang_rt.asan)/ { print $3; exit }')
-		[[ -n $first ]] || skip 'the runtime of the sanitizer cannot be preloaded'
-		first+=' '
-	fi
-	ASAN_OPTIONS="${ASAN_OPTIONS-}:detect_leaks=0" LD_PRELOAD="$first$PRELOAD" "$@"
 }
 
 # has_lines FILE N: at least
