@@ -8,10 +8,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "abi/zc_ioctl.h"
 #include "fs.h"
+#include "live.h"
 #include "passthrough.h"
+
+enum { ENDS_MS = 1000 }; /* so long an open waits for the end of an image */
 
 struct opened {
 	struct fuse_entry_out entry;
@@ -58,19 +62,31 @@ static bool must_be_direct(uint64_t ino, uint32_t flags)
 	return fs_live_direct(ino);
 }
 
-/* Take the handle as it is without passthrough. */
+/* With cache=none the kernel maps direct handles, and what is stored to such a mapping is in its page
+ * cache. (Nobody maps what was opened with O_DIRECT; libzc's are.) */
+static bool may_be_mapped(uint32_t flags)
+{
+	return fs.opt.direct && (flags & O_ACCMODE) == O_RDWR && !(flags & O_DIRECT);
+}
+
+/* Take the handle as it is without passthrough. EBUSY: it may be mapped, and the file is live. */
 static int take_handle(uint64_t ino, uint32_t flags, struct fuse_open_out *ret_open)
 {
-	bool writes = can_write(flags), direct;
+	bool writes = can_write(flags), direct, cached;
 	int r = writes ? handles_add(ino, true) : 0;
 
 	if (r < 0)
 		return r;
 	direct = must_be_direct(ino, flags);
-	if (writes && direct)
+	cached = writes && (!direct || may_be_mapped(flags));
+	if (direct && cached && fs_live_direct(ino)) {
+		handles_drop(ino, true);
+		return -EBUSY;
+	}
+	if (writes && !cached)
 		handles_uncache(ino);
 	*ret_open = (struct fuse_open_out){ .fh = writes ? HANDLE_WRITABLE : 0 };
-	if (writes && !direct)
+	if (cached)
 		ret_open->fh |= HANDLE_CACHED;
 	ret_open->open_flags =
 		direct ? FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES : FOPEN_KEEP_CACHE;
@@ -124,18 +140,64 @@ static void refuse(const struct opening *o, int result)
 	wire_reply_error(o->unique, result);
 }
 
+/* The handle was taken, or not. */
+static void settle(struct opening *o, int result)
+{
+	if (result == 0) {
+		answer(o);
+		return;
+	}
+	if (fs.opt.passthrough)
+		passthrough_release(o->pass.ino, can_write(o->pass.flags));
+	refuse(o, result);
+}
+
+/* In lib/live's pool. */
+static void take_later(void *arg)
+{
+	static const struct timespec step = { .tv_nsec = 5000000 };
+	struct opening *o = arg;
+	int64_t until = fs_now_ms() + ENDS_MS;
+	int r = -EBUSY;
+
+	while (r == -EBUSY && fs_now_ms() < until) {
+		nanosleep(&step, NULL);
+		if (!fs_live_direct(o->pass.ino))
+			r = take_handle(o->pass.ino, o->pass.flags, &o->out);
+	}
+	settle(o, r);
+	free(o);
+}
+
+/* The last client may have left this moment: the image goes a little later. */
+static bool wait_for_end(const struct opening *o)
+{
+	struct opening *copy = malloc(sizeof(*copy));
+
+	if (!copy)
+		return false;
+	*copy = *o;
+	if (live_run(fs_live, LIVE_OF_KERNEL, o->pass.ino, take_later, copy) == 0)
+		return true;
+	free(copy);
+	return false;
+}
+
+static void take_paged(struct opening *o)
+{
+	int r = take_handle(o->pass.ino, o->pass.flags, &o->out);
+
+	if (r != -EBUSY || !wait_for_end(o))
+		settle(o, r);
+}
+
 /* The inode's handle is counted by passthrough.c. */
 static void finish_passed(struct opening *o, uint32_t open_flags, int32_t backing)
 {
-	int r = open_flags ? take_passed(o->pass.ino, o->pass.flags, open_flags, backing, &o->out)
-			   : take_handle(o->pass.ino, o->pass.flags, &o->out);
-
-	if (r < 0) {
-		passthrough_release(o->pass.ino, can_write(o->pass.flags));
-		refuse(o, r);
-		return;
-	}
-	answer(o);
+	if (open_flags)
+		settle(o, take_passed(o->pass.ino, o->pass.flags, open_flags, backing, &o->out));
+	else
+		take_paged(o);
 }
 
 static void passed(struct passthrough_opening *pass, int result, uint32_t open_flags,
@@ -175,17 +237,10 @@ static void open_passed(const struct opening *from)
 /* Takes the handle and answers. */
 static void open_inode(struct opening *o)
 {
-	int r;
-
-	if (fs.opt.passthrough) {
+	if (fs.opt.passthrough)
 		open_passed(o);
-		return;
-	}
-	r = take_handle(o->pass.ino, o->pass.flags, &o->out);
-	if (r < 0)
-		refuse(o, r);
 	else
-		answer(o);
+		take_paged(o);
 }
 
 static int kill_privileges(uint64_t ino)

@@ -14,7 +14,7 @@
  * O_RDWR, a pair of flags without another use for a regular file (O_DIRECT needs _GNU_SOURCE). On a
  * mount with the write-back cache such a descriptor has no cached pages that could be written back
  * over the live memory, so two programs that open a file at the same time do not refuse each other.
- * It cannot be mapped (MAP_SHARED: ENODEV).
+ * It cannot be mapped (MAP_SHARED: ENODEV; with -o cache=none: msync fails with EBUSY).
  *
  * ENOTTY: not a file of a zcfs; EISDIR: a directory; EROFS: mounted read-only; ENXIO: the daemon has no
  * control socket (its log says why); ENOMEM. The structure is the same for 32 and 64 bit. Since
