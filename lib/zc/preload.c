@@ -140,39 +140,81 @@ static struct file *find_file(int fd, const struct stat *st)
 	return f;
 }
 
-static bool add(uintptr_t start, uintptr_t end, struct file *f)
+static void no_memory(void)
+{
+	fputs("libzc-preload: no memory: msync of a mapping will not commit it\n", stderr);
+}
+
+static struct range *new_range(uintptr_t start, uintptr_t end, struct file *f)
 {
 	struct range *r = malloc(sizeof(*r));
 
-	if (!r)
-		return false;
-	*r = (struct range){ ranges, start, end, f };
-	ranges = r;
+	if (!r) {
+		no_memory();
+		return NULL;
+	}
+	*r = (struct range){ NULL, start, end, f };
 	f->users++;
-	return true;
+	return r;
 }
 
-/* [start, end) is no longer what it was; what is left on both sides of it stays. */
-static void forget(uintptr_t start, uintptr_t end)
+static void push(struct range **list, struct range *r)
 {
-	for (struct range **at = &ranges; *at;) {
+	if (!r)
+		return;
+	r->next = *list;
+	*list = r;
+}
+
+/*
+ * Take what is noted of [start, end) out of the table; what is left on both sides of it stays. That is done
+ * before the kernel unmaps it: afterwards another thread may have, and note, a mapping at the same place.
+ */
+static struct range *take(uintptr_t start, uintptr_t end)
+{
+	struct range *taken = NULL, *left = NULL;
+
+	for (struct range **at = &ranges; *at && start < end;) {
 		struct range *r = *at;
 
 		if (r->end <= start || r->start >= end) {
 			at = &r->next;
 			continue;
 		}
+		if (r->start < start)
+			push(&left, new_range(r->start, start, r->file));
 		if (r->end > end)
-			add(end, r->end, r->file); /* (out of memory: fewer syncs, none wrong) */
-		if (r->start < start) {
-			r->end = start;
-			at = &r->next;
-			continue;
-		}
-		/* add() may have put another one before it */
-		while (*at != r)
-			at = &(*at)->next;
+			push(&left, new_range(end, r->end, r->file));
+		r->start = r->start < start ? start : r->start;
+		r->end = r->end > end ? end : r->end;
 		*at = r->next;
+		push(&taken, r);
+	}
+	while (left) {
+		struct range *r = left;
+
+		left = r->next;
+		push(&ranges, r);
+	}
+	return taken;
+}
+
+static void put_back(struct range *taken)
+{
+	while (taken) {
+		struct range *r = taken;
+
+		taken = r->next;
+		push(&ranges, r);
+	}
+}
+
+static void drop(struct range *taken)
+{
+	while (taken) {
+		struct range *r = taken;
+
+		taken = r->next;
 		r->file->users--;
 		free(r);
 	}
@@ -215,11 +257,12 @@ static void note(void *address, size_t length, int flags, int fd)
 	if (!ours && !(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
 		return;
 	pthread_mutex_lock(&lock);
-	if (ranges)
-		forget(start, end);
+	drop(take(start, end));
 	f = ours ? find_file(fd, &st) : NULL;
-	if (ours && (!f || !add(start, end, f)))
-		fputs("libzc-preload: no memory: msync of a mapping will not commit it\n", stderr);
+	if (f)
+		push(&ranges, new_range(start, end, f));
+	else if (ours)
+		no_memory();
 	close_unused();
 	pthread_mutex_unlock(&lock);
 }
@@ -250,39 +293,64 @@ void *zc_preload_mmap(void *address, size_t length, int prot, int flags, int fd,
 	return mmap64(address, length, prot, flags, fd, offset);
 }
 
-EXPORT int munmap(void *address, size_t length)
+static uintptr_t end_of(uintptr_t start, size_t length)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	return (start + length + page - 1) & ~(page - 1);
+}
+
+static struct range *take_locked(uintptr_t start, uintptr_t end)
+{
+	struct range *taken;
+
+	pthread_mutex_lock(&lock);
+	taken = take(start, end);
+	pthread_mutex_unlock(&lock);
+	return taken;
+}
+
+EXPORT int munmap(void *address, size_t length)
+{
+	uintptr_t start = (uintptr_t)address;
+	struct range *taken;
 	int r, saved;
 
 	prepare();
+	taken = take_locked(start, end_of(start, length));
 	r = real_munmap(address, length);
 	saved = errno;
 	pthread_mutex_lock(&lock);
-	if (r == 0 && files) {
-		forget((uintptr_t)address, ((uintptr_t)address + length + page - 1) & ~(page - 1));
-		close_unused();
-	}
+	if (r < 0)
+		put_back(taken);
+	else
+		drop(taken);
+	close_unused();
 	pthread_mutex_unlock(&lock);
 	errno = saved;
 	return r;
 }
 
-/* The file that is mapped at `address`, with one user more; locked. */
+/* The file that is mapped at `address`, with one user more */
 static struct file *file_at(uintptr_t address)
 {
-	for (struct range *r = ranges; r; r = r->next)
-		if (r->start <= address && address < r->end) {
-			r->file->users++;
-			return r->file;
-		}
-	return NULL;
+	struct file *f = NULL;
+
+	pthread_mutex_lock(&lock);
+	for (struct range *r = ranges; r && !f; r = r->next)
+		if (r->start <= address && address < r->end)
+			f = r->file;
+	if (f)
+		f->users++;
+	pthread_mutex_unlock(&lock);
+	return f;
 }
 
 EXPORT void *mremap(void *old, size_t old_length, size_t length, int flags, ...)
 {
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start;
+	uintptr_t start = (uintptr_t)old;
 	void *wanted = NULL, *map;
+	struct range *taken = NULL;
 	struct file *f;
 	va_list args;
 	int saved;
@@ -293,23 +361,25 @@ EXPORT void *mremap(void *old, size_t old_length, size_t length, int flags, ...)
 		va_end(args);
 	}
 	prepare();
-	map = real_mremap(old, old_length, length, flags, wanted);
-	if (map == MAP_FAILED)
-		return map;
-	saved = errno;
-	pthread_mutex_lock(&lock);
-	f = file_at((uintptr_t)old);
-	start = (uintptr_t)old;
+	f = file_at(start);
 #ifdef MREMAP_DONTUNMAP
 	if (!(flags & MREMAP_DONTUNMAP))
 #endif
-		forget(start, (start + old_length + page - 1) & ~(page - 1));
-	start = (uintptr_t)map;
-	forget(start, (start + length + page - 1) & ~(page - 1));
-	if (f) {
-		add(start, (start + length + page - 1) & ~(page - 1), f);
-		f->users--;
+		taken = take_locked(start, end_of(start, old_length));
+	map = real_mremap(old, old_length, length, flags, wanted);
+	saved = errno;
+	pthread_mutex_lock(&lock);
+	if (map == MAP_FAILED) {
+		put_back(taken);
+	} else {
+		drop(taken);
+		start = (uintptr_t)map;
+		drop(take(start, end_of(start, length)));
+		if (f)
+			push(&ranges, new_range(start, end_of(start, length), f));
 	}
+	if (f)
+		f->users--;
 	close_unused();
 	pthread_mutex_unlock(&lock);
 	errno = saved;
@@ -342,9 +412,10 @@ EXPORT int msync(void *address, size_t length, int flags)
 
 	prepare();
 	r = real_msync(address, length, flags);
-	if (r < 0 || !(flags & MS_SYNC))
-		return r;
 	saved = errno;
+	/* ENOMEM: what is mapped of the range has been taken care of, and is here, too. */
+	if ((r < 0 && saved != ENOMEM) || !(flags & MS_SYNC) || length == 0)
+		return r;
 	pthread_mutex_lock(&lock);
 	while (n < MANY && (found[n] = next_file(start, start + length, found, n)))
 		n++;
@@ -360,5 +431,5 @@ EXPORT int msync(void *address, size_t length, int flags)
 	close_unused();
 	pthread_mutex_unlock(&lock);
 	errno = failed ? failed : saved;
-	return failed ? -1 : 0;
+	return failed ? -1 : r;
 }
