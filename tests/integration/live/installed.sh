@@ -20,9 +20,9 @@ equal 'version in zc.pc' "$(pkg-config --modversion zc)" \
 	"$(sed -n "s/^  version: '\(.*\)',/\1/p" "$ZC_SRC/meson.build")"
 strict=(-Wall -Wextra -Werror -pedantic)
 # A library that was built with sanitizers needs them in the program, too.
-if nm -D --undefined-only "$lib/libzc.so" | grep -q __asan_init; then
-	strict+=("-fsanitize=address,undefined")
-fi
+nm -D --undefined-only "$lib/libzc.so" >"$T/needs"
+! grep -q __asan_init "$T/needs" || strict+=("-fsanitize=address,undefined")
+! grep -q __tsan_init "$T/needs" || strict+=("-fsanitize=thread")
 
 cc -std=c11 -D_GNU_SOURCE "${strict[@]}" "$ZC_SRC/examples/shared_counter.c" -o "$T/counter" "${flags[@]}"
 cc -std=gnu11 -D_GNU_SOURCE "${strict[@]}" "$ZC_SRC/examples/live_table.c" -o "$T/table" "${flags[@]}" -pthread
@@ -56,7 +56,7 @@ equal 'what map_cxx prints' "$(<"$T/out")" "$(pkg-config --modversion zc) 1"
 ! ldd "$T/static" | grep -q libzc || fail 'the static program needs libzc.so'
 crash
 equal 'the counter' "$(LD_LIBRARY_PATH=$lib "$T/counter" --show "$M/counter")" '200 200'
-"$T/cxx_static" "$M/cxx" >"$T/out"
+LD_LIBRARY_PATH=$lib "$T/cxx_static" "$M/cxx" >"$T/out"
 equal 'what map_cxx prints after a crash' "$(<"$T/out")" "$(pkg-config --modversion zc) 2"
 LD_LIBRARY_PATH=$lib "$T/counter_cxx" --processes 2 --adds 100 --commits 1 "$M/counter" >"$T/out"
 equal 'the counter' "$(LD_LIBRARY_PATH=$lib "$T/counter_cxx" --show "$M/counter")" '400 400'
