@@ -99,8 +99,9 @@ static int make_inode(struct store *s, struct inode *dir, mode_t mode,
 	i->refs = 1;
 	i->uid = cred->uid;
 	i->gid = cred->gid;
-	i->flags = dir->flags & ZCF_INODE_FLAGS;
-	if (s->options.explicit_policy)
+	if (inode_has_flags(i))
+		i->flags = dir->flags & ZCF_INODE_FLAGS;
+	if (inode_has_flags(i) && s->options.explicit_policy)
 		i->flags |= ZCF_INODE_EXPLICIT;
 	if (dir->mode & S_ISGID) {
 		i->gid = dir->gid;

@@ -329,6 +329,11 @@ void inode_attr(const struct inode *i, struct store_attr *ret_attr);
 void inode_record(const struct inode *i, struct rec_inode *ret_rec);
 void inode_free_all(struct store *s);
 void inode_touch(struct inode *i); /* ctime of the namespace half: now */
+/* Only these have ZCF_INODE_FLAGS. */
+static inline bool inode_has_flags(const struct inode *i)
+{
+	return S_ISREG(i->mode) || S_ISDIR(i->mode);
+}
 
 /* layer.c */
 struct layer *layer_new(void);

@@ -183,7 +183,7 @@ static ssize_t get_flag(const struct inode *i, const struct flag_xattr *f, void 
 	const char *value = i->flags & f->flag ? f->on : f->off;
 	size_t n = strlen(value);
 
-	if (!S_ISREG(i->mode) && !S_ISDIR(i->mode))
+	if (!inode_has_flags(i))
 		return -ENODATA;
 	if (!size)
 		return (ssize_t)n;
@@ -200,7 +200,7 @@ static bool is_text(const void *value, size_t size, const char *text)
 
 static int set_flag(struct inode *i, const struct flag_xattr *f, const void *value, size_t size)
 {
-	if (!S_ISREG(i->mode) && !S_ISDIR(i->mode))
+	if (!inode_has_flags(i))
 		return -EINVAL;
 	if (is_text(value, size, f->on))
 		i->flags |= f->flag;
@@ -245,7 +245,7 @@ ssize_t store_listxattr(struct store *s, uint64_t ino, char *buf, size_t size)
 		return r;
 	r = i->no_xattrs ? 0 : walk_names(s, i, list_name, &l);
 	for (size_t k = 0; k < FLAG_XATTRS && r == 0; k++)
-		if (i->flags & flag_xattrs[k].flag)
+		if (inode_has_flags(i) && i->flags & flag_xattrs[k].flag)
 			r = list_name(&l, flag_xattrs[k].name, strlen(flag_xattrs[k].name));
 	inode_put(s, i);
 	return r < 0 ? r : (ssize_t)l.used;

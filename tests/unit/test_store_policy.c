@@ -237,6 +237,120 @@ static void test_inherited(void **state)
 }
 
 /* A4: all of the set, or none: here all; the crash laboratory cuts in between. */
+/* `value` ("": no attribute) of user.zcfs.live, and whether it is listed. */
+static void expect_mark(uint64_t ino, const char *value, bool listed)
+{
+	char got[64] = "";
+	ssize_t n = store_getxattr(s, ino, STORE_XATTR_LIVE, got, sizeof(got) - 1);
+
+	assert_int_equal(n, *value ? (ssize_t)strlen(value) : -ENODATA);
+	assert_string_equal(got, value);
+	memset(got, 0, sizeof(got));
+	n = store_listxattr(s, ino, got, sizeof(got));
+	assert_int_equal(n, listed ? sizeof(STORE_XATTR_LIVE) : 0);
+	assert_string_equal(got, listed ? STORE_XATTR_LIVE : "");
+}
+
+static int mark(uint64_t ino, const char *value)
+{
+	return store_setxattr(s, ino, STORE_XATTR_LIVE, value, strlen(value), 0);
+}
+
+static void test_live_mark(void **state)
+{
+	struct store_attr a;
+	char both[64];
+	uint64_t ino;
+
+	(void)state;
+	open_with(&options);
+	ino = make("f", NULL);
+	expect_mark(ino, "off", false);
+	assert_int_equal(store_removexattr(s, ino, STORE_XATTR_LIVE), -ENODATA);
+	assert_int_equal(mark(ino, "on"), 0);
+	expect_mark(ino, "on", true);
+	assert_int_equal(store_getattr(s, ino, &a), 0);
+	assert_int_equal(a.flags, STORE_INODE_LIVE);
+	/* The size is asked for first; a buffer may be too small. */
+	assert_int_equal(store_getxattr(s, ino, STORE_XATTR_LIVE, NULL, 0), 2);
+	assert_int_equal(store_getxattr(s, ino, STORE_XATTR_LIVE, both, 1), -ERANGE);
+	assert_int_equal(store_listxattr(s, ino, both, 3), -ERANGE);
+	/* Both of zcfs's, each by itself */
+	assert_int_equal(store_setxattr(s, ino, STORE_XATTR_POLICY, "explicit", 8, 0), 0);
+	assert_int_equal(store_listxattr(s, ino, both, sizeof(both)),
+			 sizeof(STORE_XATTR_LIVE) + sizeof(STORE_XATTR_POLICY));
+	assert_int_equal(store_removexattr(s, ino, STORE_XATTR_POLICY), 0);
+	expect_mark(ino, "on", true);
+	assert_int_equal(store_commit(s, NULL, 0, STORE_COMMIT_ALL), 0);
+	crash();
+	assert_int_equal(store_lookup(s, 1, "f", &a), 0);
+	expect_mark(ino, "on", true);
+	assert_int_equal(mark(ino, "off"), 0);
+	expect_mark(ino, "off", false);
+	assert_int_equal(mark(ino, "on"), 0);
+	assert_int_equal(store_removexattr(s, ino, STORE_XATTR_LIVE), 0);
+	expect_mark(ino, "off", false);
+	end();
+}
+
+static void test_live_mark_refused(void **state)
+{
+	static const char *const bad[] = { "", "o", "onn", "ON", "of", "yes", "1", "on\n" };
+	struct store_attr a;
+	uint64_t ino;
+
+	(void)state;
+	open_with(&options);
+	ino = make("f", NULL);
+	for (int on = 0; on < 2; on++) {
+		if (on)
+			assert_int_equal(mark(ino, "on"), 0);
+		for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+			assert_int_equal(mark(ino, bad[i]), -EINVAL);
+		assert_int_equal(store_setxattr(s, ino, STORE_XATTR_LIVE, "on", 3, 0), -EINVAL);
+		expect_mark(ino, on ? "on" : "off", on);
+	}
+	assert_int_equal(store_symlink(s, 1, "l", "f", &cred, &a), 0);
+	assert_int_equal(mark(a.ino, "on"), -EINVAL);
+	assert_int_equal(store_mknod(s, 1, "p", S_IFIFO | 0600, 0, &cred, &a), 0);
+	assert_int_equal(mark(a.ino, "on"), -EINVAL);
+	expect_mark(a.ino, "", false);
+	end();
+}
+
+/* By files and directories; others have none, and none is listed of them. */
+static void test_live_mark_inherited(void **state)
+{
+	struct store_attr d, a;
+
+	(void)state;
+	open_with(&options);
+	assert_int_equal(store_mkdir(s, 1, "d", 0755, &cred, &d), 0);
+	assert_int_equal(mark(d.ino, "on"), 0);
+	assert_int_equal(store_mknod(s, d.ino, "f", S_IFREG | 0600, 0, &cred, &a), 0);
+	expect_mark(a.ino, "on", true);
+	assert_int_equal(store_tmpfile(s, d.ino, S_IFREG | 0600, &cred, &a), 0);
+	expect_mark(a.ino, "on", true);
+	assert_int_equal(store_mkdir(s, d.ino, "g", 0755, &cred, &a), 0);
+	expect_mark(a.ino, "on", true);
+	assert_int_equal(store_mknod(s, a.ino, "f", S_IFREG | 0600, 0, &cred, &a), 0);
+	expect_mark(a.ino, "on", true);
+	assert_int_equal(store_symlink(s, d.ino, "l", "f", &cred, &a), 0);
+	expect_mark(a.ino, "", false);
+	assert_int_equal(a.flags, 0);
+	assert_int_equal(store_mknod(s, d.ino, "p", S_IFIFO | 0600, 0, &cred, &a), 0);
+	expect_mark(a.ino, "", false);
+	/* What is there already, and what is moved in, stays as it is. */
+	assert_int_equal(store_peek(s, d.ino, "f", &a), 0);
+	assert_int_equal(mark(d.ino, "off"), 0);
+	expect_mark(a.ino, "on", true);
+	a.ino = make("h", NULL);
+	assert_int_equal(mark(d.ino, "on"), 0);
+	assert_int_equal(store_rename(s, 1, "h", d.ino, "h", 0), 0);
+	expect_mark(a.ino, "off", false);
+	end();
+}
+
 static void test_several(void **state)
 {
 	uint64_t inos[3];
@@ -357,6 +471,9 @@ int main(void)
 		CASE(test_rename_over),
 		CASE(test_link_of_tmpfile),
 		CASE(test_inherited),
+		CASE(test_live_mark),
+		CASE(test_live_mark_refused),
+		CASE(test_live_mark_inherited),
 		CASE(test_several),
 		CASE(test_rollback),
 		CASE(test_clone_of_allocated),
