@@ -226,6 +226,9 @@ int zc_map(zc_file *f, size_t capacity, void **ret_address)
 	if (r < 0)
 		return r;
 	LZ_LOCK(f);
+	if (f->map && capacity > f->capacity)
+		return lz_fail(EFBIG, "the file is mapped already, with a capacity of %zu bytes",
+			       f->capacity);
 	if (!f->map) {
 		r = f->flags & ZC_PAGED ? map_paged(f, capacity) : map_live(f, capacity);
 		if (r < 0 && (f->flags & ZC_AUTO) && may_stay_paged(r)) {

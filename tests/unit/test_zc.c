@@ -146,6 +146,8 @@ static void capacities(void **state)
 	assert_int_equal(fake.wanted, fake.capacity + 1);
 	refused(zc_resize(f, (uint64_t)1 << 63), EFBIG, "too many");
 	assert_int_equal(zc_map(f, 5000, &map), 0);
+	assert_int_equal(zc_map(f, fake.capacity, &map), 0);
+	refused(zc_map(f, fake.capacity + 1, &map), EFBIG, "mapped already");
 	refused(zc_resize(f, fake.capacity + 1), EFBIG, "capacity");
 	assert_int_equal(zc_resize(f, 12345), 0);
 	zc_close(f);

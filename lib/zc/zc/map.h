@@ -104,27 +104,27 @@ ZC_API int zc_create(const char *path, unsigned flags, mode_t mode, uint64_t siz
 
 /*
  * Map the whole file and store the address in `*ret_address`. It is page-aligned and stays the
- * same until zc_close(); a second call gives it again. Files open for reading are mapped for reading: a
- * store raises SIGSEGV.
+ * same until zc_close(); a second call gives it again, if it has the capacity. Files open for reading are
+ * mapped for reading: a store raises SIGSEGV.
  *
  * `capacity` is how many bytes the mapping shall have room for, 0 for the default of at least 16 MiB and
- * twice the size; it costs address space only. Of a file that is live already its first client has decided:
- * if that is not enough the call fails with EFBIG.
+ * twice the size. It costs address space, no memory, and counts against the mount's live_limit. Of a file
+ * that is live already its first client has decided: if that is not enough the call fails with EFBIG.
  *
  * If the daemon cannot see this process's stores by itself (userfaultfd is not available, or there
  * is no /proc) commits compare the whole file with what is committed: right, but slower. zc_status()
  * tells.
  *
  * Errors: EBUSY: somebody has the file open for writing in the ordinary way, whose cached pages would
- * overwrite the stores, or it is being rolled back; ENOSPC: the mount's live_limit is reached; EFBIG:
- * the file is live with less capacity, or the capacity is too large; EOPNOTSUPP: the daemon has no
- * live files; EROFS: mounted read-only; ENXIO: the daemon has no control socket, or it cannot be reached
- * from this process's namespaces; ESTALE: the file is gone, or the daemon; EACCES: the control socket
- * belongs to somebody else, or may not be reached; EMFILE, ENFILE, ENOMEM; EIO: the store failed; EPERM:
- * after fork, or the process has another effective user than for files (setfsuid(2)). With ZC_AUTO the
- * file is mapped as a paged one where the error would be EBUSY, ENOSPC, EOPNOTSUPP, EROFS or ENXIO; for
- * that it is opened once more, with open(2)'s errors. ZC_PAGED: those of mmap(2); ENODEV: the file is
- * live.
+ * overwrite the stores, or it is being rolled back, or the daemon has no place for one more client; ENOSPC:
+ * the mount's live_limit is reached, or this user's share of it; EFBIG: the file is live, or mapped by
+ * this process, with less capacity, or the capacity is too large; EOPNOTSUPP: the daemon has no live
+ * files; EROFS: mounted read-only; ENXIO: the daemon has no control socket, or it cannot be reached from
+ * this process's namespaces; ESTALE: the file is gone, or the daemon; EACCES: the control socket belongs
+ * to somebody else, or may not be reached; EMFILE, ENFILE, ENOMEM; EIO: the store failed; EPERM: after
+ * fork, or the process has another effective user than for files (setfsuid(2)). With ZC_AUTO the file is
+ * mapped as a paged one where the error would be EBUSY, ENOSPC, EOPNOTSUPP, EROFS or ENXIO; for that it
+ * is opened once more, with open(2)'s errors. ZC_PAGED: those of mmap(2); ENODEV: the file is live.
  */
 ZC_API int zc_map(zc_file *file, size_t capacity, void **ret_address);
 
