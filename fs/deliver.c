@@ -141,8 +141,10 @@ int deliver_main(const char *number)
 		return 1;
 	if (chdir("/") < 0)
 		return 1;
-	for (unsigned i = 0; i < SENDERS; i++)
+	for (unsigned i = 0; i < SENDERS; i++) {
 		if (pthread_create(&thread, NULL, send_notifications, NULL) != 0)
 			return 1;
+		pthread_detach(thread);
+	}
 	wait_for_end();
 }

@@ -28,7 +28,7 @@ enum { TAG_SHIFT = 48, TAG_MASK = 0x7fff };
 /* Constant while there are workers. */
 static int fds[FS_MAX_WORKERS + 1] = { [0 ... FS_MAX_WORKERS] = -1 };
 static int ready_fd = -1;
-static bool refused; /* written before ready_fd */
+static bool refused; /* and fs.init_*: written before ready_fd */
 
 static uint64_t init_unique; /* 0: INIT was answered */
 static struct fuse_init_out init_out;
@@ -167,6 +167,9 @@ int wire_fd(unsigned channel)
 
 bool wire_refused(void)
 {
+	eventfd_t count;
+
+	eventfd_read(ready_fd, &count); /* what was written before is seen after this */
 	return refused;
 }
 

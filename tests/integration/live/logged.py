@@ -24,8 +24,14 @@ def logged(text):
         return sum(text in line for line in f)
 
 
+def answers():
+    return subprocess.run([os.environ["ZCCTL"], "info", path], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL).returncode == 0
+
+
 try:
-    soon(lambda: os.path.ismount(path))
+    # (In the foreground the mount is there before the control socket.)
+    soon(lambda: os.path.ismount(path) and answers())
     name = path + "/file"
     with open(name, "wb") as f:
         f.write(b"text")
