@@ -15,7 +15,7 @@
 #include "live.h"
 #include "passthrough.h"
 
-enum { ENDS_MS = 1000 }; /* so long an open waits for the end of an image */
+enum { ENDS_MS = 2500 }; /* so long an open waits for the end of an image: also for a second try */
 
 struct opened {
 	struct fuse_entry_out entry;
