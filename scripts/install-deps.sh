@@ -9,8 +9,8 @@ set -euo pipefail
 set_name="${1:-build}"
 build=(gcc libc6-dev meson ninja-build pkg-config fuse3 libfuse3-dev liblmdb-dev libisal-dev
 	libsodium-dev libcjson-dev libbsd-dev)
-tests=(libcmocka-dev sqlite3 git tar rsync acl attr fio nginx-light curl python3 strace lmdb-utils
-	procps util-linux make e2fsprogs postgresql libsqlite3-dev gnuplot-nox g++ python3-numpy man-db)
+tests=(libcmocka-dev sqlite3 git tar rsync acl attr fio nginx-light curl python3 procps util-linux make
+	e2fsprogs postgresql libsqlite3-dev g++ python3-numpy man-db)
 ci=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck)
 
 case "$set_name" in

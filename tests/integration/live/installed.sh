@@ -45,6 +45,13 @@ for std in c99 c11 c17; do
 	LD_LIBRARY_PATH=$lib "$T/alone"
 done
 c++ -std=c++98 -x c++ "${strict[@]}" "$T/alone.c" -o "$T/alone" "${flags[@]}"
+# The lines in the README
+{
+	printf '#include <stdio.h>\n#include <zc/map.h>\nint main(void) {\nzc_file *file; uint64_t *runs;\n'
+	sed -n '/^```c$/,/^```$/{/^```/!p}' "$ZC_SRC/README.md" | sed "s,/mnt/,$M/,"
+	printf 'printf("%%ju\\n", (uintmax_t)*runs);\nzc_close(file);\nreturn 0;\n}\n'
+} >"$T/readme.c"
+cc "${strict[@]}" "$T/readme.c" -o "$T/readme" "${flags[@]}"
 ok 'they compile, with all warnings'
 
 LD_LIBRARY_PATH=$lib "$T/counter" --processes 2 --adds 100 --commits 1 "$M/counter" >"$T/out"
@@ -53,6 +60,9 @@ LD_LIBRARY_PATH=$lib "$T/table" --rows 300 "$M/table" create
 LD_LIBRARY_PATH=$lib "$T/table" "$M/table" check
 LD_LIBRARY_PATH=$lib "$T/cxx" "$M/cxx" >"$T/out"
 equal 'what map_cxx prints' "$(<"$T/out")" "$(pkg-config --modversion zc) 1"
+for runs in 1 2 3; do
+	equal 'what the lines in the README do' "$(LD_LIBRARY_PATH=$lib "$T/readme")" "$runs"
+done
 ! ldd "$T/static" | grep -q libzc || fail 'the static program needs libzc.so'
 crash
 equal 'the counter' "$(LD_LIBRARY_PATH=$lib "$T/counter" --show "$M/counter")" '200 200'
