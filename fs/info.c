@@ -48,6 +48,7 @@ static bool add_store(cJSON *json, const struct store_info *s)
 		{ "write_splice_bytes", s->write_splice_bytes },
 		{ "write_copy_bytes", s->write_copy_bytes },
 		{ "write_buffer_bytes", s->write_buffer_bytes },
+		{ "write_ahead_bytes", s->write_ahead_bytes },
 		{ "write_fallbacks", s->write_fallbacks },
 	};
 	bool good = true;

@@ -202,10 +202,15 @@ struct zcf_log_file {
 struct zcf_log_chunk {
 	uint8_t index[8];
 	uint8_t holes[2], spans[2]; /* numbers of struct zcf_log_span that follow */
-	uint8_t reserved[4];
+	uint8_t places[2];	    /* of struct zcf_log_place, after those */
+	uint8_t reserved[2];
 };
 struct zcf_log_span {
 	uint8_t first[2], count[2]; /* pages of the chunk */
+};
+struct zcf_log_place {
+	uint8_t first[2], count[2];
+	uint8_t page[8]; /* of the page file, where they are already */
 };
 
 static_assert(sizeof(struct zcf_seal) == 16, "on disk");

@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * commit.c - the store gets what it does not have of images: between store_hold_begin() and _end(),
- * so that a commit takes all of it or nothing. What was found is kept until the store has it.
+ * commit.c - the store gets what it does not have of images: many pages are written ahead, and all that
+ * changes the files happens between store_hold_begin() and _end(), so that a commit takes all of it or
+ * nothing. What was found is kept until the store has it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "live/live_i.h"
 #include "util/cleanup.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
-
-struct taken {
-	struct image *image;
-	struct snapshot snap;
-	uint64_t pages; /* put into the store */
-};
 
 /* What is put into the store in one hold. */
 struct batch {
@@ -34,88 +27,6 @@ static int compare_inos(const void *a, const void *b)
 	const uint64_t *x = a, *y = b;
 
 	return *x < *y ? -1 : *x > *y;
-}
-
-/* ---- one image ---------------------------------------------------------------------------- */
-
-static int put_bytes(struct image *image, uint64_t from, uint64_t end, uint8_t *buf)
-{
-	while (from < end) {
-		uint64_t n = MIN(end - from, BLOCK);
-		struct store_source source = { .buf = buf, .pipe_fd = -1 };
-		ssize_t r = image_pread(image, buf, n, from);
-
-		if (r == (ssize_t)n)
-			r = store_write(image->live->opt.store, image->ino, from, n, &source, 0);
-		else if (r >= 0)
-			r = -EIO;
-		if (r < 0)
-			return (int)r;
-		from += n;
-	}
-	return 0;
-}
-
-/* Dirty pages without memory are zeros: nothing to write, but what the store may have there goes. */
-static int put_hole(struct image *image, uint64_t from, uint64_t end)
-{
-	struct store *store = image->live->opt.store;
-	uint64_t at;
-	int r = store_seek(store, image->ino, from, SEEK_DATA, &at);
-
-	if (r == -ENXIO || (r == 0 && at >= end))
-		return 0;
-	return store_fallocate(store, image->ino, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from,
-			       end - from);
-}
-
-static int put_run(struct image *image, uint64_t from, uint64_t end, uint8_t *buf)
-{
-	uint64_t at = from, stop;
-	int r = 0;
-
-	if (end - from <= 16 * PAGE)
-		return put_bytes(image, from, end, buf);
-	for (; r == 0 && from < end; from = stop) {
-		at = from;
-		if (!image_data(image, &at, end, &stop))
-			at = stop = end;
-		if (at > from)
-			r = put_hole(image, from, at);
-		if (r == 0 && at < stop)
-			r = put_bytes(image, at, stop, buf);
-	}
-	return r;
-}
-
-static int set_size(struct image *image, uint64_t size)
-{
-	struct store_attr attr = { .size = size };
-
-	return store_setattr(image->live->opt.store, image->ino, STORE_SET_SIZE, &attr, &attr);
-}
-
-/* In the hold. */
-static int put(struct taken *t, uint8_t *buf)
-{
-	struct image *image = t->image;
-	uint64_t limit = (t->snap.size + PAGE - 1) / PAGE, from = 0, end;
-	struct store_attr attr;
-	int r = store_getattr(image->live->opt.store, image->ino, &attr);
-
-	t->pages = 0;
-	if (r == 0 && t->snap.cut < attr.size) {
-		r = set_size(image, t->snap.cut);
-		attr.size = t->snap.cut;
-	}
-	for (; r == 0 && bitmap_run(image->dirty, &from, limit, &end); from = end) {
-		r = put_run(image, from * PAGE, MIN(end * PAGE, t->snap.size), buf);
-		t->pages += end - from;
-	}
-	/* The last run may have made it as long already. */
-	if (r == 0 && t->snap.size != attr.size)
-		r = set_size(image, t->snap.size);
-	return r;
 }
 
 /* The store has it. */
@@ -136,37 +47,44 @@ static void note(struct taken *t)
 
 /* ---- several ------------------------------------------------------------------------------ */
 
-/* Are there pages for all of it? (A guess: some may be rewritten in place.) */
-static bool has_room(const struct taken *t, size_t n)
+/* Small ones take their pages within the hold, where no commit can make room: before, if it must be. */
+static void make_room(const struct taken *t, size_t n)
 {
+	struct store *store = t[0].image->live->opt.store;
 	struct store_space space;
 	uint64_t need = 64;
 
-	for (size_t i = 0; i < n; i++) {
-		uint64_t limit = (t[i].snap.size + PAGE - 1) / PAGE, from = 0, end;
-
-		for (; bitmap_run(t[i].image->dirty, &from, limit, &end); from = end)
-			need += end - from;
-	}
-	store_get_space(t[0].image->live->opt.store, &space);
-	return need <= space.avail_pages;
+	for (size_t i = 0; i < n; i++)
+		need += t[i].many ? 0 : t[i].pages;
+	store_get_space(store, &space);
+	if (need > space.avail_pages)
+		store_commit(store, NULL, 0, 0); /* gives replaced pages back */
 }
 
-static int put_all(struct batch *b)
+/* ret_half: something may have changed in the store. */
+static int put_all(struct batch *b, bool *ret_half)
 {
-	zu_cleanup_free uint8_t *buf = aligned_alloc(PAGE, BLOCK);
 	const struct live_options *opt = &b->live->opt;
-	int r = buf ? 0 : -ENOMEM;
+	struct store_ahead *ahead = NULL;
+	int r = store_ahead_new(opt->store, &ahead);
 
-	if (r < 0)
-		return r;
-	store_hold_begin(opt->store);
 	for (size_t i = 0; i < b->n && r == 0; i++)
-		r = put(&b->t[i], buf);
-	for (size_t i = 0; i < b->ninos && opt->store_held && r == 0; i++)
-		r = opt->store_held(opt->arg, b->inos[i]);
-	store_hold_end(opt->store);
-	return r;
+		r = put_ahead(&b->t[i], ahead);
+	if (r == 0)
+		r = store_ahead_write(ahead);
+	if (r == 0) {
+		store_hold_begin(opt->store);
+		*ret_half = true;
+		for (size_t i = 0; i < b->n && r == 0; i++)
+			r = put_place(&b->t[i], ahead);
+		for (size_t i = 0; i < b->ninos && opt->store_held && r == 0; i++)
+			r = opt->store_held(opt->arg, b->inos[i]);
+		store_hold_end(opt->store);
+	}
+	store_ahead_free(ahead);
+	for (size_t i = 0; i < b->n; i++)
+		put_end(&b->t[i]);
+	return r == -EFAULT ? -ENOMEM : r; /* a page of the image could not be had */
 }
 
 /* Half of it may be in the store: back to its last commit. What else it had is found by a
@@ -206,15 +124,19 @@ static int flush(struct batch *b, struct live_commit_result *result)
 {
 	struct taken *t = b->t;
 	size_t n = b->n;
+	bool half = false;
 	int r = collect(t, n, result);
 
 	if (r < 0)
 		return r;
-	if (n && !has_room(t, n))
-		store_commit(b->live->opt.store, NULL, 0, 0); /* gives replaced pages back */
-	r = put_all(b);
+	for (size_t i = 0; i < n; i++)
+		put_count(&t[i]);
+	if (n)
+		make_room(t, n);
+	r = put_all(b, &half);
 	if (r < 0) {
-		take_back(t, n);
+		if (half)
+			take_back(t, n);
 		return r;
 	}
 	for (size_t i = 0; i < n; i++) {

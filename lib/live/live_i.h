@@ -169,6 +169,28 @@ int image_collect(struct image *image, struct snapshot *ret);
 /* work held. Let go of the clients that are gone. */
 void image_reap(struct image *image);
 
+/* ---- put.c -------------------------------------------------------------------------------- */
+
+/* An image on its way into the store; its work held. */
+struct taken {
+	struct image *image;
+	struct snapshot snap;
+	uint64_t pages; /* that go into the store */
+	bool many;	/* they are written ahead */
+	/* What has no memory behind it, [from, end), and the last page with zeros behind the end. */
+	struct hole {
+		uint64_t from, end;
+	} *holes;
+	size_t nholes, room;
+	uint8_t *tail;
+};
+void put_count(struct taken *t);
+/* Before the hold: write what it has ahead, if that is much. */
+int put_ahead(struct taken *t, struct store_ahead *ahead);
+/* In the hold: the file in the store becomes what the image was. */
+int put_place(struct taken *t, struct store_ahead *ahead);
+void put_end(struct taken *t);
+
 /* ---- commit.c ----------------------------------------------------------------------------- */
 
 /* work held: bring the store up to date. */

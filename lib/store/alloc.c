@@ -19,6 +19,9 @@
 #define WORDS (ZCF_REGION_PAGES / 64)
 /* Free runs to look at before the longest of them is taken. */
 #define LOOK_RUNS 64u
+/* Runs of so many pages are nearly as good as one, and not much worse. */
+#define RUN_GOOD 256u
+#define RUN_FAIR 64u
 /* Numbers that no page file has. */
 #define PHANTOM (1ull << 50)
 
@@ -118,6 +121,7 @@ static int region_load(struct store *s, size_t r)
 	}
 	g->busy = busy;
 	g->known = true;
+	g->longest = UINT32_MAX;
 	return 0;
 }
 
@@ -164,9 +168,12 @@ int alloc_open(struct store *s)
 
 void alloc_close(struct store *s)
 {
-	for (size_t r = 0; r < s->nregions; r++)
+	for (size_t r = 0; r < s->nregions; r++) {
 		free(s->regions[r].busy);
+		free(s->regions[r].placed);
+	}
 	free(s->regions);
+	extents_clear(&s->intent.released);
 	extents_clear(&s->quarantine[0]);
 	extents_clear(&s->quarantine[1]);
 	extents_clear(&s->unpinned);
@@ -208,6 +215,7 @@ static int grow(struct store *s, uint64_t least)
 			g->known = true;
 		}
 		g->free += bits_set(g->busy, in, count, false);
+		g->longest = UINT32_MAX;
 		s->free_pages += count;
 		page += count;
 	}
@@ -320,6 +328,70 @@ int alloc_pages(struct store *s, uint64_t hint, uint64_t want, uint64_t *ret_pag
 	return r;
 }
 
+/* ---- runs for scattered pages -------------------------------------------------------------- */
+
+/* The first free run of at least `least` pages from `n` on, cut to `want`; the longest seen. */
+static uint32_t find_run(const struct region *g, uint32_t n, uint32_t end, uint64_t want,
+			 uint32_t least, uint32_t *ret_n, uint32_t *longest)
+{
+	while ((n = bit_find(g->busy, n, end, false)) < end) {
+		uint32_t stop = bit_find(g->busy, n, (uint32_t)MIN((uint64_t)end, n + want), true);
+
+		if (stop - n > *longest)
+			*longest = stop - n;
+		if (stop - n >= least) {
+			*ret_n = n;
+			return stop - n;
+		}
+		n = stop;
+	}
+	return 0;
+}
+
+static int try_run(struct store *s, uint64_t want, uint32_t least, uint64_t *ret_page,
+		   uint64_t *ret_count)
+{
+	size_t first = (size_t)(s->cursor >> ZCF_REGION_SHIFT);
+
+	for (size_t k = 0; k < s->nregions; k++) {
+		size_t r = (first + k) % s->nregions;
+		struct region *g = &s->regions[r];
+		uint32_t n = 0, count, longest = 0, pages = region_pages(s, r);
+
+		if (region_free(s, r) < least || region_load(s, r) < 0 || g->longest < least)
+			continue;
+		count = find_run(g, MIN(g->next, pages), pages, want, least, &n, &longest);
+		if (!count)
+			count = find_run(g, 0, pages, want, least, &n, &longest);
+		if (!count) { /* (a run across g->next was seen by the second) */
+			g->longest = longest;
+			continue;
+		}
+		*ret_count = count;
+		*ret_page = take(s, r, n, count);
+		s->cursor = *ret_page + count;
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+int alloc_run(struct store *s, uint64_t want, uint64_t *ret_page, uint64_t *ret_count)
+{
+	int r = store_may_write(s);
+
+	want = MIN(want, ZCF_REGION_PAGES);
+	if (r == 0)
+		r = try_run(s, want, (uint32_t)want, ret_page, ret_count);
+	if (r == -ENOSPC && want > RUN_GOOD)
+		r = try_run(s, want, RUN_GOOD, ret_page, ret_count);
+	/* Where files are changed at random, free pages are scattered: some of them are left so. */
+	if (r == -ENOSPC && s->free_pages + s->quarantined < s->pages / 4 && grow(s, want) == 0)
+		r = try_run(s, want, (uint32_t)MIN(want, RUN_GOOD), ret_page, ret_count);
+	if (r == -ENOSPC && want > RUN_FAIR)
+		r = try_run(s, want, RUN_FAIR, ret_page, ret_count);
+	return r == -ENOSPC ? alloc_pages(s, 0, want, ret_page, ret_count) : r;
+}
+
 static void free_now(struct store *s, struct extents *list)
 {
 	for (size_t i = 0; i < list->count; i++) {
@@ -332,6 +404,7 @@ static void free_now(struct store *s, struct extents *list)
 			uint32_t len = (uint32_t)MIN(count, ZCF_REGION_PAGES - in), changed;
 
 			changed = bits_set(g->busy, in, len, false);
+			g->longest = UINT32_MAX;
 			g->free += changed;
 			s->free_pages += changed;
 			page += len;
@@ -351,11 +424,86 @@ void quarantine_advance(struct store *s)
 	s->epoch++;
 }
 
+/* Without memory for the list the pages are lost until the next mount, no more. */
+static void release(struct store *s, struct extents *list, uint64_t page, uint64_t count)
+{
+	if (extents_add(list, page, count) == 0)
+		s->quarantined += count;
+}
+
 void alloc_release(struct store *s, uint64_t page, uint64_t count)
 {
-	/* Without memory for the list the pages are lost until the next mount, no more. */
-	if (extents_add(&s->quarantine[s->epoch & 1], page, count) == 0)
-		s->quarantined += count;
+	struct extents *now = &s->quarantine[s->epoch & 1];
+
+	while (count) {
+		size_t r = (size_t)(page >> ZCF_REGION_SHIFT);
+		const uint64_t *placed = r < s->nregions ? s->regions[r].placed : NULL;
+		uint32_t in = (uint32_t)(page % ZCF_REGION_PAGES), stop;
+		uint32_t end = (uint32_t)MIN(in + count, ZCF_REGION_PAGES);
+		bool named = placed && bit_get(placed, in);
+
+		stop = placed ? bit_find(placed, in, end, !named) : end;
+		release(s, named ? &s->intent.released : now, page, stop - in);
+		page += stop - in;
+		count -= stop - in;
+	}
+}
+
+/* ---- pages that the intent log names ------------------------------------------------------- */
+
+int alloc_place(struct store *s, uint64_t page, uint64_t count)
+{
+	while (count) {
+		struct region *g = &s->regions[page >> ZCF_REGION_SHIFT];
+		uint32_t in = (uint32_t)(page % ZCF_REGION_PAGES);
+		uint32_t len = (uint32_t)MIN(count, ZCF_REGION_PAGES - in);
+
+		if (!g->placed)
+			g->placed = calloc(WORDS, 8);
+		if (!g->placed)
+			return -ENOMEM;
+		bits_set(g->placed, in, len, true);
+		page += len;
+		count -= len;
+	}
+	return 0;
+}
+
+void alloc_unplace_all(struct store *s)
+{
+	struct extents list = s->intent.released;
+
+	s->intent.released = (struct extents){ 0 };
+	for (size_t r = 0; r < s->nregions; r++) {
+		free(s->regions[r].placed);
+		s->regions[r].placed = NULL;
+	}
+	for (size_t n = 0; n < list.count; n++) {
+		s->quarantined -= list.items[n].count;
+		alloc_release(s, list.items[n].page, list.items[n].count);
+	}
+	extents_clear(&list);
+}
+
+int alloc_claim(struct store *s, uint64_t page, uint64_t count)
+{
+	if (page > s->pages || count > s->pages - page)
+		return -EBADMSG;
+	while (count && !s->read_only) {
+		size_t r = (size_t)(page >> ZCF_REGION_SHIFT);
+		uint32_t in = (uint32_t)(page % ZCF_REGION_PAGES);
+		uint32_t len = (uint32_t)MIN(count, ZCF_REGION_PAGES - in);
+		int e = region_load(s, r);
+
+		if (e < 0)
+			return e;
+		if (bit_find(s->regions[r].busy, in, in + len, true) < in + len)
+			return -EBADMSG;
+		take(s, r, in, len);
+		page += len;
+		count -= len;
+	}
+	return 0;
 }
 
 int alloc_hold(struct store *s, const struct extents *freed)

@@ -101,6 +101,47 @@ static int chunk_store(struct chunk *c, const struct run *runs, unsigned n)
 	return 0;
 }
 
+static bool goes_on(const struct run *a, const struct run *b)
+{
+	return a->first + a->count == b->first && a->page + a->count == b->page;
+}
+
+/* Written in its place: the same page, no longer unwritten. (A page that was shared into this place
+ * already has two pins for it now.) */
+static void drop_run(struct store *s, struct inode *i, const struct run *old, bool same)
+{
+	if (!same || (old->flags & RUN_SHARED))
+		dispose(s, old);
+	i->now.pages -= old->count;
+}
+
+/* Where files are changed at random: a run takes the place of one just as long, between others that it
+ * does not join. */
+static bool replace_run(struct store *s, struct inode *i, struct chunk *c, const struct run *add)
+{
+	unsigned low = 0, high = c->count;
+	struct run *run;
+
+	if (!high)
+		return false;
+	while (low < high) {
+		unsigned mid = (low + high) / 2;
+
+		if (c->runs[mid].first < add->first)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	run = &c->runs[low];
+	if (low == c->count || run->first != add->first || run->count != add->count ||
+	    (low > 0 && goes_on(run - 1, add)) || (low + 1 < c->count && goes_on(add, run + 1)))
+		return false;
+	drop_run(s, i, run, run->page == add->page);
+	*run = *add;
+	i->now.pages += add->count;
+	return true;
+}
+
 int chunk_set(struct store *s, struct inode *i, struct chunk *c, unsigned first, unsigned count,
 	      uint64_t page, uint64_t birth, uint8_t flags)
 {
@@ -110,6 +151,8 @@ int chunk_set(struct store *s, struct inode *i, struct chunk *c, unsigned first,
 	bool placed = flags == RUN_HOLE;
 	int r;
 
+	if (!placed && replace_run(s, i, c, &add))
+		return 0;
 	for (unsigned k = 0; k < c->count; k++) {
 		const struct run *old = &c->runs[k];
 		unsigned from = old->first, to = from + old->count;
@@ -134,15 +177,9 @@ int chunk_set(struct store *s, struct inode *i, struct chunk *c, unsigned first,
 	r = chunk_store(c, out, n);
 	if (r < 0)
 		return r;
-	for (unsigned k = 0; k < ngone; k++) {
-		/* Written in its place: the same page, no longer unwritten. */
-		bool same = flags != RUN_HOLE && gone[k].page == page + (gone[k].first - first);
-
-		/* (A page that was shared into this place already has two pins for it now.) */
-		if (!same || (gone[k].flags & RUN_SHARED))
-			dispose(s, &gone[k]);
-		i->now.pages -= gone[k].count;
-	}
+	for (unsigned k = 0; k < ngone; k++)
+		drop_run(s, i, &gone[k],
+			 flags != RUN_HOLE && gone[k].page == page + (gone[k].first - first));
 	if (flags != RUN_HOLE)
 		i->now.pages += count;
 	return 0;
@@ -288,34 +325,52 @@ int pending_get(struct inode *i)
 	return 0;
 }
 
+/* The piece of a run from page `p` on that ends where it, or the other one, begins or ends. */
+static bool at_page(const struct run *run, unsigned p, unsigned *end)
+{
+	unsigned to = run ? run->first + run->count : 0;
+
+	if (!run || to <= p)
+		return false;
+	*end = MIN(*end, run->first > p ? run->first : to);
+	return run->first <= p;
+}
+
 /*
  * `now` goes on top of what the intent log has of a chunk, `was`. Pages that `now` keeps get their
  * flags back: for LMDB they are as new as before. The others are given up.
  */
 static int chunk_merge(struct store *s, const struct chunk *was, struct chunk *now)
 {
-	struct run out[ZCF_CHUNK_PAGES], old[ZCF_CHUNK_PAGES] = { 0 };
+	struct run out[ZCF_CHUNK_PAGES], gone[ZCF_CHUNK_PAGES];
 	const uint8_t flags = RUN_FRESH | RUN_SHARED;
-	unsigned n = 0;
+	unsigned n = 0, ngone = 0, k = 0, w = 0, end;
 	int r;
 
-	for (unsigned k = 0; k < was->count; k++)
-		for (unsigned p = was->runs[k].first, to = p + was->runs[k].count; p < to; p++)
-			old[p] = cut(&was->runs[k], p, p + 1);
-	for (unsigned k = 0; k < now->count; k++)
-		for (unsigned p = now->runs[k].first, to = p + now->runs[k].count; p < to; p++) {
-			struct run one = cut(&now->runs[k], p, p + 1);
+	for (unsigned p = 0; p < ZCF_CHUNK_PAGES; p = end) {
+		const struct run *new = k < now->count ? &now->runs[k] : NULL;
+		const struct run *old = w < was->count ? &was->runs[w] : NULL;
+		bool has_new, has_old, kept = false;
 
-			if (!(one.flags & flags) && old[p].page == one.page) {
-				one.flags |= old[p].flags & flags;
-				old[p].flags = 0;
-			}
+		end = ZCF_CHUNK_PAGES;
+		has_new = at_page(new, p, &end);
+		has_old = at_page(old, p, &end);
+		if (has_new) {
+			struct run one = cut(new, p, end);
+
+			kept = has_old && !(one.flags & flags) && cut(old, p, end).page == one.page;
+			if (kept)
+				one.flags |= old->flags & flags;
 			n = append(out, n, one);
 		}
+		if (has_old && !kept && (old->flags & flags))
+			gone[ngone++] = cut(old, p, end);
+		k += new && new->first + new->count <= end;
+		w += old && old->first + old->count <= end;
+	}
 	r = chunk_store(now, out, n);
-	for (unsigned p = 0; p < ZCF_CHUNK_PAGES && r == 0; p++)
-		if (old[p].flags & flags)
-			dispose(s, &old[p]);
+	for (k = 0; k < ngone && r == 0; k++)
+		dispose(s, &gone[k]);
 	return r;
 }
 

@@ -187,13 +187,17 @@ static int commit_logged(struct store *s, struct commit *c)
 	if (r == 0 && !c->count)
 		return 0;
 	frozen(s);
+	if (r == 0 && c->placed) {
+		what = "cannot sync the page file";
+		r = pagefile_sync(s);
+	}
 	if (r == 0) {
 		what = "cannot write to the intent log";
 		r = intent_write(s, (uint32_t)c->count, c->entries, &length);
 	}
 	store_lock(s);
 	if (r == 0)
-		intent_written(s, length);
+		intent_written(s, length, c->placed);
 	buffer_logged(s, c->buffers, c->nbuffers);
 	/* They stay captured, in the list of the log. */
 	free(c->inodes);

@@ -58,6 +58,7 @@ void store_get_info(struct store *s, struct store_info *o)
 		.failed_at = s->failed_at,
 		.write_splice_bytes = __atomic_load_n(&s->write_splice_bytes, __ATOMIC_RELAXED),
 		.write_copy_bytes = __atomic_load_n(&s->write_copy_bytes, __ATOMIC_RELAXED),
+		.write_ahead_bytes = __atomic_load_n(&s->write_ahead_bytes, __ATOMIC_RELAXED),
 		.write_buffer_bytes = __atomic_load_n(&s->write_buffer_bytes, __ATOMIC_RELAXED),
 		.write_fallbacks = __atomic_load_n(&s->write_fallbacks, __ATOMIC_RELAXED),
 	};

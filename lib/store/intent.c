@@ -6,8 +6,9 @@
  * commit merged into those before it, until a commit into LMDB takes it all; the log begins
  * anew then. After a crash intent_replay.c makes the same changes again.
  *
- * A record says what was done to files, not where: replaying allocates pages of its own, so nothing
- * in the log goes stale when pages are freed and used again.
+ * A record has the bytes of small changes, and replaying allocates pages of its own for them. Pages
+ * that are in the page file already, because they were many or came by direct writes, it names by their
+ * places, after a sync of the page file; until the log begins anew they are not used again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -133,11 +134,12 @@ bool intent_wanted(const struct store *s)
 	       s->host_avail * PAGE / 16 >= s->options.log_bytes;
 }
 
-bool intent_fits(const struct store *s, uint64_t pages, uint64_t entries)
+bool intent_fits(const struct store *s, uint64_t pages, uint64_t entries, uint64_t placed)
 {
 	const struct intent *l = &s->intent;
 
-	return l->fd >= 0 && l->usable && pages <= INTENT_PAGES &&
+	return l->fd >= 0 && l->usable && pages <= INTENT_PAGES && entries <= INTENT_ENTRIES &&
+	       l->placed + placed <= MIN(INTENT_PLACED, s->pages / 8) &&
 	       l->pos + PAGE_UP(entries) + pages * PAGE <= l->size;
 }
 
@@ -166,11 +168,12 @@ int intent_write(struct store *s, uint32_t files, size_t entries, uint64_t *ret_
 	return 0;
 }
 
-void intent_written(struct store *s, uint64_t length)
+void intent_written(struct store *s, uint64_t length, uint64_t placed)
 {
 	struct intent *l = &s->intent;
 
 	l->pos += length;
+	l->placed += placed;
 	l->sequence++;
 	l->commits++;
 	l->bytes += length;
@@ -191,8 +194,9 @@ void intent_refuse(struct store *s, int error)
 
 void intent_reset(struct store *s)
 {
-	s->intent.pos = s->intent.sequence = 0;
+	s->intent.pos = s->intent.sequence = s->intent.placed = 0;
 	s->intent.usable = true;
+	alloc_unplace_all(s);
 }
 
 void intent_close(struct store *s)

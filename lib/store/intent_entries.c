@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a commit says in the intent log. It may go there if it is small and says nothing of names,
- * shared pages, allocation or pages that were written elsewhere already; all else goes to LMDB.
+ * shared pages or allocation; all else goes to LMDB.
  */
 #include <string.h>
 
@@ -9,18 +9,11 @@
 #include "util/bytes.h"
 
 #define FILES_MOST 256u
-#define CHUNKS_MOST 128u
-/* The most that one chunk takes: spans of pages and holes take turns. */
-#define CHUNK_ENTRY \
-	(sizeof(struct zcf_log_chunk) + (ZCF_CHUNK_PAGES + 1) * sizeof(struct zcf_log_span) + 8)
-
-_Static_assert(sizeof(struct zcf_log_record) + FILES_MOST * sizeof(struct zcf_log_file) +
-			       CHUNKS_MOST * CHUNK_ENTRY <=
-		       INTENT_ENTRIES,
-	       "entries fit");
+/* What a chunk takes beside its spans and places. */
+#define CHUNK_ENTRY (sizeof(struct zcf_log_chunk) + 8)
 
 struct sizes {
-	uint64_t files, chunks, pages;
+	uint64_t files, entries /* bytes */, pages, placed;
 };
 
 static bool run_suits(struct store *s, const struct run *run, struct sizes *n)
@@ -31,13 +24,23 @@ static bool run_suits(struct store *s, const struct run *run, struct sizes *n)
 		return false;
 	if (run->flags & RUN_UNWRITTEN)
 		return !(run->flags & RUN_FRESH);
+	if (!(run->flags & (RUN_FRESH | RUN_FILLED)))
+		return true;
 	for (struct buffer *b = buffer_from(s, run->page, end); b && b->page < end;
 	     b = RB_NEXT(buffer_tree, &s->buffers, b)) {
 		buffers++;
 		n->pages += !b->logged;
 	}
-	/* New pages without a buffer were allocated only, or written to the page file. */
-	return !(run->flags & (RUN_FRESH | RUN_FILLED)) || buffers == run->count;
+	n->entries += buffers * sizeof(struct zcf_log_span);
+	if (buffers == run->count)
+		return true;
+	/* The others are in the page file. The log has no word for unwritten pages that were written in
+	 * their place, and no checksums. */
+	if ((run->flags & RUN_FILLED) || s->checksum)
+		return false;
+	n->placed += run->count - buffers;
+	n->entries += (buffers + 1) * sizeof(struct zcf_log_place);
+	return true;
 }
 
 static bool data_suits(struct store *s, const struct pending *p, struct sizes *n)
@@ -47,11 +50,16 @@ static bool data_suits(struct store *s, const struct pending *p, struct sizes *n
 	if (!p)
 		return true;
 	RB_FOREACH(c, chunk_tree, (struct chunk_tree *)&p->chunks) {
-		if (++n->chunks > CHUNKS_MOST)
-			return false;
-		for (unsigned k = 0; k < c->count; k++)
+		unsigned end = 0;
+
+		n->entries += CHUNK_ENTRY + sizeof(struct zcf_log_span); /* of the last hole */
+		for (unsigned k = 0; k < c->count; k++) {
 			if (!run_suits(s, &c->runs[k], n))
 				return false;
+			if (c->runs[k].first != end)
+				n->entries += sizeof(struct zcf_log_span);
+			end = c->runs[k].first + c->runs[k].count;
+		}
 	}
 	return true;
 }
@@ -65,7 +73,7 @@ bool intent_suits(struct store *s)
 {
 	struct sizes n = { 0 };
 
-	if (!intent_fits(s, 0, 0) || s->active->count || atomic_load(&s->meta_low) ||
+	if (!intent_fits(s, 0, 0, 0) || s->active->count || atomic_load(&s->meta_low) ||
 	    s->pages != s->super.pages || s->ndirty > FILES_MOST)
 		return false;
 	for (struct inode *i = s->dirty; i; i = i->dirty_next, n.files++)
@@ -84,9 +92,8 @@ bool intent_suits(struct store *s)
 				return false;
 		}
 	}
-	return intent_fits(s, n.pages,
-			   sizeof(struct zcf_log_record) + n.files * sizeof(struct zcf_log_file) +
-				   n.chunks * CHUNK_ENTRY);
+	n.entries += sizeof(struct zcf_log_record) + n.files * sizeof(struct zcf_log_file);
+	return intent_fits(s, n.pages, n.entries, n.placed);
 }
 
 static uint8_t *put_span(uint8_t *at, unsigned first, unsigned end)
@@ -127,7 +134,8 @@ static int put_pages(struct store *s, struct commit *c, const struct chunk *k, u
 		const struct run *run = &k->runs[j];
 		uint64_t stop = run->page + run->count;
 
-		if (run->flags & RUN_UNWRITTEN) /* its buffer, if it has one, is a clone's */
+		/* (The buffer of an unwritten page, if it has one, is a clone's.) */
+		if ((run->flags & RUN_UNWRITTEN) || !(run->flags & (RUN_FRESH | RUN_FILLED)))
 			continue;
 		for (struct buffer *b = buffer_from(s, run->page, stop); b && b->page < stop;
 		     b = RB_NEXT(buffer_tree, &s->buffers, b)) {
@@ -156,18 +164,62 @@ static int put_pages(struct store *s, struct commit *c, const struct chunk *k, u
 	return 0;
 }
 
+static int put_place(struct store *s, struct commit *c, const struct run *run, uint64_t page,
+		     uint64_t end, uint8_t **at)
+{
+	struct zcf_log_place *place = (struct zcf_log_place *)*at;
+
+	zu_put_le16(place->first, (uint16_t)(run->first + (page - run->page)));
+	zu_put_le16(place->count, (uint16_t)(end - page));
+	zu_put_le64(place->page, page);
+	*at += sizeof(*place);
+	c->placed += end - page;
+	return alloc_place(s, page, end - page);
+}
+
+/* New pages that have no buffer are in the page file. */
+static int put_places(struct store *s, struct commit *c, const struct chunk *k, uint8_t **at,
+		      unsigned *ret_count)
+{
+	unsigned n = 0;
+	int r = 0;
+
+	for (unsigned j = 0; j < k->count; j++) {
+		const struct run *run = &k->runs[j];
+		uint64_t page = run->page, end = page + run->count;
+
+		if ((run->flags & (RUN_UNWRITTEN | RUN_FRESH)) != RUN_FRESH)
+			continue;
+		while (page < end && r == 0) {
+			const struct buffer *b = buffer_from(s, page, end);
+			uint64_t stop = b ? b->page : end;
+
+			if (stop > page) {
+				r = put_place(s, c, run, page, stop, at);
+				n++;
+			}
+			page = stop + 1;
+		}
+	}
+	*ret_count = n;
+	return r;
+}
+
 static int put_chunk(struct store *s, struct commit *c, const struct chunk *k, uint8_t **at)
 {
 	struct zcf_log_chunk *head = (struct zcf_log_chunk *)*at;
-	unsigned holes, spans = 0;
+	unsigned holes, spans = 0, places = 0;
 	int r;
 
 	memset(head, 0, sizeof(*head));
 	*at = put_holes(*at + sizeof(*head), k, &holes);
 	r = put_pages(s, c, k, at, &spans);
+	if (r == 0)
+		r = put_places(s, c, k, at, &places);
 	zu_put_le64(head->index, k->index);
 	zu_put_le16(head->holes, (uint16_t)holes);
 	zu_put_le16(head->spans, (uint16_t)spans);
+	zu_put_le16(head->places, (uint16_t)places);
 	while ((*at - s->intent.entries) % 8)
 		*(*at)++ = 0;
 	return r;

@@ -57,17 +57,51 @@ static int do_pages(struct reader *r, struct inode *i, uint64_t first, uint64_t 
 	return 0;
 }
 
+static bool get_place(struct reader *r, unsigned *ret_first, uint64_t *ret_page, unsigned *ret_count)
+{
+	const struct zcf_log_place *place = next(r, sizeof(*place));
+
+	if (!place)
+		return false;
+	*ret_first = zu_get_le16(place->first);
+	*ret_count = zu_get_le16(place->count);
+	*ret_page = zu_get_le64(place->page);
+	return *ret_count && *ret_first + *ret_count <= ZCF_CHUNK_PAGES;
+}
+
+/* They were claimed before. */
+static int do_place(struct reader *r, struct inode *i, uint64_t index)
+{
+	unsigned first, count;
+	struct chunk *c;
+	uint64_t page;
+	int e = get_place(r, &first, &page, &count) ? 0 : -EBADMSG;
+
+	if (e == 0)
+		e = chunk_change(r->s, i, index, &c);
+	if (e == 0)
+		e = chunk_set(r->s, i, c, first, count, page, BIRTH_PENDING, RUN_FRESH);
+	return e;
+}
+
+static void skip_padding(struct reader *r)
+{
+	if ((r->at - r->end) % 8)
+		next(r, (size_t)(r->end - r->at) % 8);
+}
+
 static int do_chunk(struct reader *r, struct inode *i)
 {
 	const struct zcf_log_chunk *head = next(r, sizeof(*head));
 	uint64_t index = head ? zu_get_le64(head->index) : UINT64_MAX;
-	unsigned holes, spans, first, end;
+	unsigned holes, spans, places, first, end;
 	int e = 0;
 
 	if (!head || index >= (uint64_t)ZCF_SIZE_MAX / CHUNK_BYTES + 1)
 		return -EBADMSG;
 	holes = zu_get_le16(head->holes);
 	spans = zu_get_le16(head->spans);
+	places = zu_get_le16(head->places);
 	while (holes-- && e == 0)
 		e = get_span(r, &first, &end)
 			    ? pages_punch(r->s, i, index * ZCF_CHUNK_PAGES + first,
@@ -77,8 +111,9 @@ static int do_chunk(struct reader *r, struct inode *i)
 		e = get_span(r, &first, &end) ? do_pages(r, i, index * ZCF_CHUNK_PAGES + first,
 							 index * ZCF_CHUNK_PAGES + end)
 					      : -EBADMSG;
-	if (e == 0 && (r->at - r->end) % 8)
-		next(r, (size_t)(r->end - r->at) % 8);
+	while (e == 0 && places--)
+		e = do_place(r, i, index);
+	skip_padding(r);
 	return e;
 }
 
@@ -131,15 +166,20 @@ static int do_file(struct reader *r)
 	return e;
 }
 
-static int do_record(struct store *s, const struct intent_record *rec)
+static struct reader read_record(struct store *s, const struct intent_record *rec)
 {
-	struct reader r = {
+	return (struct reader){
 		.s = s,
 		.at = rec->at + sizeof(struct zcf_log_record),
 		.end = rec->at + rec->entries,
 		.pages = rec->at + PAGE_UP(rec->entries),
 		.stop = rec->at + rec->length,
 	};
+}
+
+static int do_record(struct store *s, const struct intent_record *rec)
+{
+	struct reader r = read_record(s, rec);
 	int e = 0;
 
 	for (uint32_t n = 0; n < rec->files && e == 0; n++)
@@ -147,13 +187,65 @@ static int do_record(struct store *s, const struct intent_record *rec)
 	return e;
 }
 
+static int claim_chunk(struct reader *r)
+{
+	const struct zcf_log_chunk *head = next(r, sizeof(*head));
+	unsigned places = head ? zu_get_le16(head->places) : 0, first, count;
+	uint64_t page;
+	int e = 0;
+
+	if (!head || !next(r, (zu_get_le16(head->holes) + zu_get_le16(head->spans)) *
+				      sizeof(struct zcf_log_span)))
+		return -EBADMSG;
+	while (places-- && e == 0)
+		e = get_place(r, &first, &page, &count) ? alloc_claim(r->s, page, count)
+							: -EBADMSG;
+	skip_padding(r);
+	return e;
+}
+
+/* All pages that any record names, before the first of them takes new ones. */
+static int claim_record(struct store *s, const struct intent_record *rec)
+{
+	struct reader r = read_record(s, rec);
+	int e = 0;
+
+	for (uint32_t n = 0; n < rec->files && e == 0; n++) {
+		const struct zcf_log_file *head = next(&r, sizeof(*head));
+
+		if (!head)
+			return -EBADMSG;
+		for (uint32_t k = zu_get_le32(head->chunks); k && e == 0; k--)
+			e = claim_chunk(&r);
+	}
+	return e;
+}
+
+typedef int record_fn(struct store *s, const struct intent_record *rec);
+
+/* How many records there are is said also after an error. */
+static int each_record(struct store *s, int fd, record_fn *fn, uint64_t *ret_pos, uint64_t *ret_n)
+{
+	zu_cleanup_free uint8_t *buf = NULL;
+	struct intent_record rec;
+	size_t room = 0;
+	int r;
+
+	*ret_pos = *ret_n = 0;
+	while ((r = intent_read(fd, &s->super, *ret_pos, *ret_n, &buf, &room, &rec)) > 0) {
+		r = fn(s, &rec);
+		if (r < 0)
+			break;
+		*ret_pos += rec.length;
+		++*ret_n;
+	}
+	return r;
+}
+
 int intent_replay(struct store *s, struct zu_err *err)
 {
 	zu_cleanup_close int fd = intent_open(s->dir_fd);
-	zu_cleanup_free uint8_t *buf = NULL;
-	struct intent_record rec;
-	uint64_t pos = 0, n = 0;
-	size_t room = 0;
+	uint64_t pos, n;
 	int r;
 
 	if (fd < 0)
@@ -163,13 +255,9 @@ int intent_replay(struct store *s, struct zu_err *err)
 					    s->path,
 					    fd == -EINVAL ? "not a regular file" : strerror(-fd));
 	store_lock(s);
-	while ((r = intent_read(fd, &s->super, pos, n, &buf, &room, &rec)) > 0) {
-		r = do_record(s, &rec);
-		if (r < 0)
-			break;
-		pos += rec.length;
-		n++;
-	}
+	r = each_record(s, fd, claim_record, &pos, &n);
+	if (r == 0)
+		r = each_record(s, fd, do_record, &pos, &n);
 	store_unlock(s);
 	if (r == 0 && intent_goes_on(fd, &s->super, pos, n))
 		return zu_err_set(

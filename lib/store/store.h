@@ -238,6 +238,24 @@ struct store_source {
 ssize_t store_write(struct store *store, uint64_t ino, uint64_t offset, uint64_t length,
 		    const struct store_source *source, unsigned flags);
 
+/*
+ * Pages written ahead. Many scattered pages are written to the page file as one run, without a copy, while no
+ * file shows them; then each file gets its own in one step. One thread uses a store_ahead.
+ */
+struct store_ahead;
+int store_ahead_new(struct store *store, struct store_ahead **ret_ahead); /* ENOMEM */
+/* The next page (number `page` of the file, 4096 bytes, page aligned) to be written. All of a file
+ * follow one another, each page once. `bytes` stays as it is until store_ahead_write(). */
+int store_ahead_add(struct store_ahead *ahead, uint64_t ino, uint64_t page, const void *bytes);
+/* Write what was added. ENOSPC EIO EFAULT: some of `bytes` can't be read. After an error: free it. */
+int store_ahead_write(struct store_ahead *ahead);
+/* The pages of the next file, `ino`, become what it shows; its size stays. Call it between
+ * store_hold_begin() and _end(), or a commit may take half of them. flags: STORE_WRITE_KEEP_TIMES.
+ * After an error some may have their places: store_rollback(). */
+int store_ahead_place(struct store_ahead *ahead, uint64_t ino, unsigned flags);
+/* Gives up what has not been placed. NULL is allowed. */
+void store_ahead_free(struct store_ahead *ahead);
+
 /* mode: 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE] of fallocate(2). EOPNOTSUPP */
 int store_fallocate(struct store *store, uint64_t ino, int mode, uint64_t offset, uint64_t length);
 /* SEEK_DATA and SEEK_HOLE. ENXIO EINVAL */
@@ -299,7 +317,7 @@ struct store_info {
 	char failure[256];
 	struct timespec failed_at;
 	uint64_t read_map_bytes, read_splice_bytes, read_copy_bytes; /* counted by the caller */
-	uint64_t write_splice_bytes, write_copy_bytes, write_buffer_bytes;
+	uint64_t write_splice_bytes, write_copy_bytes, write_buffer_bytes, write_ahead_bytes;
 	uint64_t write_fallbacks;
 };
 void store_get_info(struct store *store, struct store_info *ret_info);

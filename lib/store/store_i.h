@@ -151,9 +151,11 @@ struct extents {
 };
 
 struct region {
-	uint64_t *busy; /* a bit per page; NULL: not loaded */
+	uint64_t *busy;	  /* a bit per page; NULL: not loaded */
+	uint64_t *placed; /* a bit per page that the intent log names; NULL: none */
 	uint32_t free;	/* bits that are clear, or the summary's count while not loaded */
 	uint32_t next;	/* where to look first */
+	uint32_t longest; /* no run of free pages is longer (when last looked at) */
 	bool known;	/* `free` is */
 };
 
@@ -186,6 +188,7 @@ struct commit {
 	struct rec_super super;
 	struct extents freed; /* pages that no record names any more */
 	size_t entries;	      /* bytes, of one into the intent log */
+	uint64_t placed;      /* pages, the same */
 };
 
 /* The intent log (intent.c). */
@@ -201,6 +204,8 @@ struct intent {
 	struct frozen_inode *inodes;
 	size_t count, room;
 	uint64_t commits, bytes; /* logged since the store was opened */
+	uint64_t placed;	 /* pages that it names by their places */
+	struct extents released; /* those of them that nothing else names any more */
 	/* The record being made. */
 	uint8_t *entries;
 	struct iovec *iov;
@@ -261,7 +266,8 @@ struct store {
 	int failed;
 	char failure[256];
 	struct timespec failed_at;
-	uint64_t write_splice_bytes, write_copy_bytes, write_buffer_bytes, write_fallbacks;
+	uint64_t write_splice_bytes, write_copy_bytes, write_buffer_bytes, write_ahead_bytes;
+	uint64_t write_fallbacks;
 	bool warned_direct, warned_allocate, warned_punch;
 	atomic_bool low;
 	uint64_t meta_reserved;		 /* bytes of data.mdb; the commit thread's */
@@ -454,8 +460,16 @@ void alloc_close(struct store *s);
 /* Up to `want` pages in one run; the lock may be given up to make room (a commit). */
 int alloc_pages(struct store *s, uint64_t hint, uint64_t want, uint64_t *ret_page,
 		uint64_t *ret_count);
+/* The same, without a hint and as long as can be found: for scattered pages that go down together. */
+int alloc_run(struct store *s, uint64_t want, uint64_t *ret_page, uint64_t *ret_count);
 /* Pages that nobody names any more: into the quarantine. */
 void alloc_release(struct store *s, uint64_t page, uint64_t count);
+/* Pages that a record of the intent log names by their places are not used again before the log
+ * begins anew: what a replay finds there must be what it says, and each page is said once. */
+int alloc_place(struct store *s, uint64_t page, uint64_t count);
+void alloc_unplace_all(struct store *s);
+/* Take pages that a record names, at a replay. -EBADMSG: they are not free. */
+int alloc_claim(struct store *s, uint64_t page, uint64_t count);
 /* Pages that the last commit freed: first held busy, all of them, then released where no pin
  * holds them. */
 int alloc_hold(struct store *s, const struct extents *freed);
@@ -496,7 +510,8 @@ int freeze_logged(struct store *s, struct commit *c);
 
 /* intent.c */
 #define INTENT_PAGES 960u /* most pages of one record */
-#define INTENT_ENTRIES (256u << 10)
+#define INTENT_ENTRIES (1u << 20)
+#define INTENT_PLACED (1u << 15) /* most pages that the log names by their places */
 struct intent_record {
 	uint64_t length, entries;
 	uint32_t files;
@@ -512,10 +527,10 @@ int intent_read(int fd, const struct rec_super *super, uint64_t pos, uint64_t se
 bool intent_wanted(const struct store *s);
 void intent_prepare(struct store *s); /* have the log's file; without the lock */
 void intent_refuse(struct store *s, int error);
-bool intent_fits(const struct store *s, uint64_t pages, uint64_t entries);
+bool intent_fits(const struct store *s, uint64_t pages, uint64_t entries, uint64_t placed);
 /* Without the lock; intent_written() follows with it. */
 int intent_write(struct store *s, uint32_t files, size_t entries, uint64_t *ret_length);
-void intent_written(struct store *s, uint64_t length);
+void intent_written(struct store *s, uint64_t length, uint64_t placed);
 void intent_reset(struct store *s); /* after an LMDB commit */
 void intent_close(struct store *s);
 /* intent_entries.c: may the requests that wait go into the log; what is in c->inodes, as entries */

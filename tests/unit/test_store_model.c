@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The engine against a model in memory: random changes of the data of a few files through store.h
- * - writes small and large, truncations, holes, allocations, clones - with commits, crashes (a new
+ * - writes small, large and ahead, truncations, holes, allocations, clones - with commits, crashes (a new
  * process of the store that never saw the uncommitted changes) and checks between them.
  *
  *	ZC_SEED=n ZC_OPS=n test_store_model     replays a seed
@@ -122,6 +122,54 @@ static void op_write(struct model *m, struct file *f)
 	memcpy(f->bytes + off, from, len);
 	if (off + len > f->size)
 		f->size = off + len;
+}
+
+/* Scattered pages of two files, placed in one step. */
+static void op_ahead(struct model *m, struct file *f, struct file *g)
+{
+	struct file *files[2] = { f, g };
+	struct store_ahead *a;
+	uint64_t ends[2];
+
+	assert_int_equal(store_ahead_new(m->s, &a), 0);
+	for (int k = 0; k < (f == g ? 1 : 2); k++) {
+		uint64_t step = 1 + rnd(small ? 100 : 30);
+
+		ends[k] = files[k]->size;
+		for (uint64_t page = rnd(step); page < SPAN / 4096; page += 1 + rnd(step)) {
+			uint8_t *bytes = files[k]->bytes + page * 4096;
+
+			for (unsigned n = 0; n < 4096; n++)
+				bytes[n] = (uint8_t)rnd(256);
+			assert_int_equal(store_ahead_add(a, files[k]->ino, page, bytes), 0);
+			ends[k] = ends[k] > (page + 1) * 4096 ? ends[k] : (page + 1) * 4096;
+		}
+	}
+	assert_int_equal(store_ahead_write(a), 0);
+	store_hold_begin(m->s);
+	for (int k = 0; k < (f == g ? 1 : 2); k++) {
+		struct store_attr attr = { .size = ends[k] };
+
+		assert_int_equal(store_ahead_place(a, files[k]->ino, 0), 0);
+		assert_int_equal(store_setattr(m->s, files[k]->ino, STORE_SET_SIZE, &attr, &attr), 0);
+		files[k]->size = ends[k];
+	}
+	store_hold_end(m->s);
+	store_ahead_free(a);
+}
+
+/* What was written and never placed leaves nothing behind (the check afterwards would find it). */
+static void op_ahead_given_up(struct model *m, const struct file *f)
+{
+	struct store_ahead *a;
+
+	assert_int_equal(store_ahead_new(m->s, &a), 0);
+	memset(m->buf, 0x5a, 4096);
+	for (uint64_t page = 0; page < 40; page++)
+		assert_int_equal(store_ahead_add(a, f->ino, page, m->buf), 0);
+	if (rnd(2))
+		assert_int_equal(store_ahead_write(a), 0);
+	store_ahead_free(a);
 }
 
 static void op_truncate(struct model *m, struct file *f)
@@ -303,6 +351,10 @@ static void one(struct model *m)
 		what = what < 640 ? 600 : 850; /* fewer clones, more commits */
 	if (small && what < 20)
 		op_chmod(m, f);
+	else if (what < 60)
+		op_ahead(m, f, g);
+	else if (what < 65)
+		op_ahead_given_up(m, f);
 	else if (what < 400)
 		op_write(m, f);
 	else if (what < 480)
@@ -345,7 +397,9 @@ static void test_model(void **unused)
 		char name[16];
 
 		snprintf(name, sizeof(name), "f%d", k);
-		m.files[k].bytes = calloc(1, SPAN * 2);
+		m.files[k].bytes = aligned_alloc(4096, SPAN * 2);
+		assert_non_null(m.files[k].bytes);
+		memset(m.files[k].bytes, 0, SPAN * 2);
 		m.files[k].kept = calloc(1, SPAN * 2);
 		assert_int_equal(store_mknod(m.s, 1, name, S_IFREG | 0644, 0, &cred, &attr), 0);
 		m.files[k].ino = attr.ino;

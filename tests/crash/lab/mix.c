@@ -75,6 +75,9 @@ static const struct mix mixes[] = {
 	{ "relogged", 80, 3, 1, 1024 * KIB, 0, MIXED, false, false, false, true, 0,
 	  { [OP_WRITE] = 8, [OP_TRUNCATE] = 1, [OP_CLONE] = 3, [OP_FALLOCATE] = 1, [OP_PUNCH] = 1,
 	    [OP_ALL] = 1, [OP_NAMES] = 1, [OP_ROLLBACK] = 1, [OP_COMMIT] = 8, [OP_GROUP] = 2 } },
+	{ "placed", 40, 2, 1, 4096 * KIB, 640 * KIB, MIXED, false, false, true, false, 0,
+	  { [OP_AHEAD] = 8, [OP_WRITE] = 2, [OP_PIPE] = 1, [OP_TRUNCATE] = 1, [OP_PUNCH] = 1,
+	    [OP_CLONE] = 1, [OP_ROLLBACK] = 1, [OP_CHMOD] = 1, [OP_COMMIT] = 8, [OP_GROUP] = 3 } },
 	{ "threads", 20, 3, 8, 4096 * KIB, 0, EXPLICIT, false, false, false, false, 0,
 	  { [OP_WRITE] = 6, [OP_TRUNCATE] = 1, [OP_CLONE] = 1, [OP_COMMIT] = 3, [OP_GROUP] = 2 } },
 	/*
@@ -253,6 +256,9 @@ static void do_data(const struct mix *m, struct world *w, enum op op)
 	if (f < 0)
 		return;
 	switch (op) {
+	case OP_AHEAD:
+		w_ahead(w, f, w->span, 1 + (unsigned)w_rnd(w, 10));
+		break;
 	case OP_TRUNCATE:
 		w_truncate(w, f, w_rnd(w, 6) ? at : 0);
 		break;

@@ -26,7 +26,7 @@ build() {
 # A mutant may also fail while it runs: what it left on the disk until then counts.
 found() {
 	local mutant=$1 name out
-	for name in single logged periodic unlink many rename group threads; do
+	for name in single logged placed periodic unlink many rename group threads; do
 		out="$fast/$name-1.rec"
 		rm -f "$out"
 		record "$T/$mutant" "$name" 1 >/dev/null 2>&1 || true

@@ -70,6 +70,12 @@ MUTANTS = {
         "l->pos += length;",
         "l->pos = 0;",
     ),
+    # The intent log names pages that are not on the disk yet.
+    "places-not-synced": (
+        "commit.c",
+        "if (r == 0 && c->placed) {",
+        "if (0) {",
+    ),
     # A file that replaces another one comes without its data.
     "rename-without-data": (
         "rename.c",

@@ -313,6 +313,57 @@ int w_write(struct world *w, int f, uint64_t offset, uint64_t length, bool from_
 	return w_after(w, f, n < 0 ? (int)n : 0);
 }
 
+static int write_ahead(struct world *w, struct wfile *p, const uint64_t *pages, unsigned n,
+		       uint8_t *buf)
+{
+	struct store_attr a = { .size = p->size };
+	struct store_ahead *ahead;
+	int r = store_ahead_new(w->s, &ahead);
+
+	if (r < 0)
+		return r;
+	for (unsigned k = 0; k < n && r == 0; k++)
+		r = store_ahead_add(ahead, p->ino, pages[k], buf + k * 4096);
+	if (r == 0)
+		r = store_ahead_write(ahead);
+	if (n && (pages[n - 1] + 1) * 4096 > p->size)
+		a.size = (pages[n - 1] + 1) * 4096;
+	store_hold_begin(w->s);
+	if (r == 0)
+		r = store_ahead_place(ahead, p->ino, 0);
+	if (r == 0 && a.size != p->size)
+		r = store_setattr(w->s, p->ino, STORE_SET_SIZE, &a, &a);
+	store_hold_end(w->s);
+	store_ahead_free(ahead);
+	return r;
+}
+
+int w_ahead(struct world *w, int f, uint64_t span, unsigned n)
+{
+	struct wfile *p = &w->files[f];
+	uint8_t *buf = aligned_alloc(4096, n * 4096);
+	uint64_t pages[64], all = span / 4096;
+	unsigned count = 0;
+	int r;
+
+	if (!buf || n > 64 || n > all)
+		die(w, "%u pages ahead", n);
+	p->version++;
+	for (uint64_t k = 0; k < all && count < n; k++)
+		if (w_rnd(w, all - k) < n - count) {
+			content_fill(buf + count * 4096, 4096, p->id, p->version, k * 4096);
+			pages[count++] = k;
+		}
+	r = write_ahead(w, p, pages, count, buf);
+	for (unsigned k = 0; k < count && r == 0; k++) {
+		memcpy(p->now + pages[k] * 4096, buf + k * 4096, 4096);
+		if ((pages[k] + 1) * 4096 > p->size)
+			p->size = (pages[k] + 1) * 4096;
+	}
+	free(buf);
+	return w_after(w, f, r);
+}
+
 int w_truncate(struct world *w, int f, uint64_t size)
 {
 	struct wfile *p = &w->files[f];

@@ -60,6 +60,8 @@ void w_free(struct world *w);
 int w_create(struct world *w, const char *name, bool is_explicit);
 int w_tmpfile(struct world *w, bool is_explicit);
 int w_write(struct world *w, int f, uint64_t offset, uint64_t length, bool from_pipe);
+/* `n` scattered pages of the first `span` bytes, written ahead and placed in one step. */
+int w_ahead(struct world *w, int f, uint64_t span, unsigned n);
 int w_truncate(struct world *w, int f, uint64_t size);
 int w_fallocate(struct world *w, int f, int mode, uint64_t offset, uint64_t length);
 int w_copy(struct world *w, int f, uint64_t from, int g, uint64_t to, uint64_t length);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages written ahead: many scattered pages of files go to the page file as one run, straight from the
+ * caller's memory, while nothing shows them; then they get their places in one short step. So what is
+ * random in a file is sequential on the device, nothing is copied, a full store shows before anything
+ * has changed, and no commit has to wait for the writing.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "store/store_i.h"
+#include "util/cleanup.h"
+
+/* Pages that are written at once. */
+#define GATHER 1024u
+/* Pieces of memory that go down in one call. Devices take up to 254 in a request, and the kernel makes
+ * bios of 256: one that is full would be cut in two. */
+#define PIECES 250u
+/* Runs shorter than this, on average, go through the page cache (see buffer.c). */
+#define SHORT_RUN 16u
+
+/* A page of a file, and where it is. */
+struct placed {
+	uint64_t ino, n, page;
+	uint32_t sum;
+};
+
+struct store_ahead {
+	struct store *store;
+	struct placed *pages;
+	size_t count, room, written, done; /* done: have their places in files */
+	struct iovec iov[GATHER]; /* of pages[written] and those that follow */
+};
+
+int store_ahead_new(struct store *s, struct store_ahead **ret_ahead)
+{
+	struct store_ahead *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return -ENOMEM;
+	a->store = s;
+	*ret_ahead = a;
+	return 0;
+}
+
+static int make_room(struct store_ahead *a)
+{
+	size_t room = a->room ? a->room * 2 : GATHER;
+	struct placed *p;
+
+	if (a->count < a->room)
+		return 0;
+	p = reallocarray(a->pages, room, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	a->pages = p;
+	a->room = room;
+	return 0;
+}
+
+int store_ahead_add(struct store_ahead *a, uint64_t ino, uint64_t page, const void *bytes)
+{
+	int r = a->count - a->written == GATHER ? store_ahead_write(a) : 0;
+
+	if (r == 0)
+		r = make_room(a);
+	if (r < 0)
+		return r;
+	a->iov[a->count - a->written] = (struct iovec){ (void *)(uintptr_t)bytes, PAGE };
+	a->pages[a->count++] = (struct placed){ .ino = ino, .n = page };
+	return 0;
+}
+
+/* Store pages for pages[written, count); those that got none when it failed are dropped. */
+static int allocate(struct store_ahead *a, size_t *ret_runs)
+{
+	struct store *s = a->store;
+	LOCKED(s);
+	size_t n = a->written;
+
+	*ret_runs = 0;
+	while (n < a->count) {
+		uint64_t page, count;
+		int r = alloc_run(s, a->count - n, &page, &count);
+
+		if (r < 0) {
+			a->count = n;
+			return r;
+		}
+		++*ret_runs;
+		while (count--)
+			a->pages[n++].page = page++;
+	}
+	return 0;
+}
+
+/* Checksums are of bytes that nobody can change any more. */
+static int copy_and_sum(struct store_ahead *a, size_t n, uint8_t **ret_copy)
+{
+	uint8_t *copy = aligned_alloc(PAGE, n * PAGE);
+
+	if (!copy)
+		return -ENOMEM;
+	*ret_copy = copy;
+	for (size_t i = 0; i < n; i++) {
+		memcpy(copy + i * PAGE, a->iov[i].iov_base, PAGE);
+		a->iov[i].iov_base = copy + i * PAGE;
+		a->pages[a->written + i].sum = sum_page(copy + i * PAGE);
+	}
+	return 0;
+}
+
+static int gather(struct store_ahead *a, int fd, size_t n)
+{
+	const struct placed *p = &a->pages[a->written];
+	int r = 0;
+
+	for (size_t i = 0, len; i < n && r == 0; i += len) {
+		for (len = 1; len < PIECES && i + len < n && p[i + len].page == p[i].page + len;)
+			len++;
+		r = pagefile_gather(fd, a->iov + i, len, (off_t)(p[i].page * PAGE));
+	}
+	return r;
+}
+
+int store_ahead_write(struct store_ahead *a)
+{
+	zu_cleanup_free uint8_t *copy = NULL;
+	struct store *s = a->store;
+	size_t n, runs;
+	int r = 0, e = allocate(a, &runs);
+
+	n = a->count - a->written;
+	if (n && s->checksum)
+		r = copy_and_sum(a, n, &copy);
+	if (n && r == 0) {
+		bool scattered = runs > 4 && n / runs < SHORT_RUN;
+
+		r = gather(a, scattered ? s->page_fd : s->direct_fd, n);
+		/* After the write: a sync that ran meanwhile did not cover it. */
+		atomic_store(&s->page_dirty, true);
+	}
+	a->written = a->count;
+	if (r < 0 && r != -ENOMEM && r != -ENOSPC && r != -EDQUOT && r != -EFAULT) {
+		LOCKED(s);
+		store_fail(s, r, "cannot write to the page file");
+		r = -EIO;
+	}
+	__atomic_add_fetch(&s->write_ahead_bytes, n * PAGE, __ATOMIC_RELAXED);
+	return r < 0 ? r : e;
+}
+
+/* With the lock held. As many as lie together on both sides, in one chunk. */
+static int place_some(struct store_ahead *a, struct inode *i)
+{
+	const struct placed *p = &a->pages[a->done];
+	unsigned at = (unsigned)(p->n % ZCF_CHUNK_PAGES), len = 1;
+	struct chunk *c;
+	int r = chunk_change(a->store, i, p->n / ZCF_CHUNK_PAGES, &c);
+
+	while (a->done + len < a->written && at + len < ZCF_CHUNK_PAGES && p[len].ino == p->ino &&
+	       p[len].n == p->n + len && p[len].page == p->page + len)
+		len++;
+	if (r == 0)
+		r = chunk_set(a->store, i, c, at, len, p->page, BIRTH_PENDING, RUN_FRESH);
+	for (unsigned k = 0; r == 0 && k < len; k++)
+		sum_set(a->store, i, p[k].n, 1, &p[k].sum);
+	if (r == 0)
+		a->done += len;
+	return r;
+}
+
+static bool more_of(const struct store_ahead *a, uint64_t ino)
+{
+	return a->done < a->written && a->pages[a->done].ino == ino;
+}
+
+int store_ahead_place(struct store_ahead *a, uint64_t ino, unsigned flags)
+{
+	struct store *s = a->store;
+	LOCKED(s);
+	struct inode *i;
+	size_t from = a->done;
+	int r = store_may_write(s);
+
+	if (r == 0)
+		r = inode_get(s, ino, &i);
+	if (r < 0)
+		return r;
+	i->refs++;
+	while (r == 0 && more_of(a, ino)) {
+		size_t start = a->done;
+
+		while (r == 0 && more_of(a, ino) && a->done - start < GATHER)
+			r = place_some(a, i);
+		store_unlock(s); /* others want to go on, too */
+		store_lock(s);
+	}
+	if (a->done > from) {
+		i->hint = a->pages[a->done - 1].page + 1;
+		data_modified(s, i, flags & STORE_WRITE_KEEP_TIMES);
+	}
+	i->refs--;
+	inode_put(s, i);
+	return r;
+}
+
+void store_ahead_free(struct store_ahead *a)
+{
+	if (!a)
+		return;
+	store_lock(a->store);
+	for (size_t n = a->done; n < a->written; n++)
+		alloc_release(a->store, a->pages[n].page, 1);
+	store_unlock(a->store);
+	free(a->pages);
+	free(a);
+}
