@@ -5,8 +5,9 @@
 #   lib/abi    nothing of ours
 #   lib/util   libc
 #   lib/store  abi, util, LMDB - the LMDB header in one file
+#   lib/live   the store's store.h, util
 #   lib/zc     abi, util
-#   fs         the store's store.h, abi, util, libfuse
+#   fs         the store's store.h, live.h, abi, util, libfuse
 #   tools      the store's store.h, libzc's map.h and link.h, abi, util
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,6 +41,8 @@ forbid 'lib/util includes only itself and libc' '^(abi|store|live|zc|fs|tools)/|
 	lib/util
 forbid 'lib/store includes only abi and util of ours' '^(live|zc|fs|tools)/|\.\./' lib/store
 forbid 'lib/zc includes only abi and util of ours' '^(store|live|fs|tools)/|\.\./' lib/zc
+forbid 'lib/live includes only store and util of ours' '^(abi|zc|fs|tools)/|\.\./' lib/live
+forbid 'examples include only what is installed' '^(abi|util|store|live|fs|tools)/|\.\./' examples
 forbid 'tools know nothing of the parts of fs' '^fs/|\.\./' tools
 forbid 'fs knows nothing of the parts of tools' '^tools/|\.\./' fs
 
