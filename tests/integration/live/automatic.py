@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A live file of policy auto is committed every few seconds; one of policy explicit is not; fsync of a descriptor on
 the mount and the end of the daemon (SIGTERM) commit both."""
+import ctypes
 import os
 import time
-
-import ctypes
 
 from live import *
 
