@@ -180,7 +180,7 @@ struct taken {
 	/* What has no memory behind it, [from, end), and the last page with zeros behind the end. */
 	struct hole {
 		uint64_t from, end;
-	} *holes;
+	} * holes;
 	size_t nholes, room;
 	uint8_t *tail;
 };

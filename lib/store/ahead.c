@@ -31,7 +31,7 @@ struct store_ahead {
 	struct store *store;
 	struct placed *pages;
 	size_t count, room, written, done; /* done: have their places in files */
-	struct iovec iov[GATHER]; /* of pages[written] and those that follow */
+	struct iovec iov[GATHER];	   /* of pages[written] and those that follow */
 };
 
 int store_ahead_new(struct store *s, struct store_ahead **ret_ahead)

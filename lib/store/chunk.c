@@ -365,7 +365,7 @@ static int chunk_merge(struct store *s, const struct chunk *was, struct chunk *n
 		}
 		if (has_old && !kept && (old->flags & flags))
 			gone[ngone++] = cut(old, p, end);
-		k += new && new->first + new->count <= end;
+		k += new &&new->first + new->count <= end;
 		w += old && old->first + old->count <= end;
 	}
 	r = chunk_store(now, out, n);

@@ -57,7 +57,8 @@ static int do_pages(struct reader *r, struct inode *i, uint64_t first, uint64_t 
 	return 0;
 }
 
-static bool get_place(struct reader *r, unsigned *ret_first, uint64_t *ret_page, unsigned *ret_count)
+static bool get_place(struct reader *r, unsigned *ret_first, uint64_t *ret_page,
+		      unsigned *ret_count)
 {
 	const struct zcf_log_place *place = next(r, sizeof(*place));
 
@@ -198,8 +199,7 @@ static int claim_chunk(struct reader *r)
 				      sizeof(struct zcf_log_span)))
 		return -EBADMSG;
 	while (places-- && e == 0)
-		e = get_place(r, &first, &page, &count) ? alloc_claim(r->s, page, count)
-							: -EBADMSG;
+		e = get_place(r, &first, &page, &count) ? alloc_claim(r->s, page, count) : -EBADMSG;
 	skip_padding(r);
 	return e;
 }

@@ -153,10 +153,10 @@ struct extents {
 struct region {
 	uint64_t *busy;	  /* a bit per page; NULL: not loaded */
 	uint64_t *placed; /* a bit per page that the intent log names; NULL: none */
-	uint32_t free;	/* bits that are clear, or the summary's count while not loaded */
-	uint32_t next;	/* where to look first */
+	uint32_t free;	  /* bits that are clear, or the summary's count while not loaded */
+	uint32_t next;	  /* where to look first */
 	uint32_t longest; /* no run of free pages is longer (when last looked at) */
-	bool known;	/* `free` is */
+	bool known;	  /* `free` is */
 };
 
 /* ---- commits (commit.c) ------------------------------------------------------------------- */
@@ -454,7 +454,7 @@ void buffer_logged(struct store *s, struct buffer **list, size_t n); /* the same
 void buffer_free_all(struct store *s);
 int buffer_flush_all(struct store *s); /* with the lock, which it gives up meanwhile */
 
-/* alloc.c */
+/* alloc.c, region.c, release.c */
 int alloc_open(struct store *s);
 void alloc_close(struct store *s);
 /* Up to `want` pages in one run; the lock may be given up to make room (a commit). */

@@ -131,8 +131,7 @@ static int setup_small(void **state)
 static int setup_checksum(void **state)
 {
 	(void)state;
-	if (fixture_make_with(
-		    &(struct store_create_options){ .mode = 0755, .checksum = true }) < 0)
+	if (fixture_make_with(&(struct store_create_options){ .mode = 0755, .checksum = true }) < 0)
 		return -1;
 	return make_file();
 }

@@ -151,7 +151,8 @@ static void op_ahead(struct model *m, struct file *f, struct file *g)
 		struct store_attr attr = { .size = ends[k] };
 
 		assert_int_equal(store_ahead_place(a, files[k]->ino, 0), 0);
-		assert_int_equal(store_setattr(m->s, files[k]->ino, STORE_SET_SIZE, &attr, &attr), 0);
+		assert_int_equal(store_setattr(m->s, files[k]->ino, STORE_SET_SIZE, &attr, &attr),
+				 0);
 		files[k]->size = ends[k];
 	}
 	store_hold_end(m->s);
