@@ -83,13 +83,13 @@ struct pt_inode {
 	uint64_t ino, epoch;
 	enum pt_state state;
 	unsigned opens, writers, attached, users;
-	int32_t backing;  /* 0: none */
-	bool written;	  /* somebody could write since it was filled */
-	bool again;	  /* PT_FILLING: the store has another size meanwhile */
-	bool lingers;	  /* could not be retired */
-	bool retiring;	  /* is, or will be soon */
-	uint64_t counted; /* of the room of live files, */
-	uint32_t uid;	  /* for him who opened it first */
+	int32_t backing;      /* 0: none */
+	_Atomic bool written; /* somebody could write since it was filled; set with the lock */
+	bool again;	      /* PT_FILLING: the store has another size meanwhile */
+	bool lingers;	      /* could not be retired */
+	bool retiring;	      /* is, or will be soon */
+	uint64_t counted;     /* of the room of live files, */
+	uint32_t uid;	      /* for him who opened it first */
 	int64_t committed_ms;
 	struct passthrough_opening *waiting;
 	struct pt_commit *commits;
