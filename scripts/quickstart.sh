@@ -210,6 +210,7 @@ Try next:
   $zcctl create ~/my.store
   mkdir -p ~/my.mnt && $zcctl mount ~/my.store ~/my.mnt
   $zcctl info ~/my.mnt
+  $build/examples/shared_counter ~/my.mnt/counter        processes that share a live file
   $zcctl umount ~/my.mnt && $zcctl check ~/my.store
   $zcctl probe        which zero-copy features this machine has
   scripts/test.sh     all tests

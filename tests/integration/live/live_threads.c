@@ -7,6 +7,7 @@
  * Per round a thread adds to the shared file, by its own mapping or by the common one, and does one of
  * the calls; with its own file it does those that would harm the sum.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -128,7 +129,9 @@ static void *fork_children(void *unused)
 			usleep(2000);
 			_exit(zc_fd(common) < 0 ? 0 : 1);
 		}
-		if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
+		while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		if (pid < 0 || status != 0) {
 			fprintf(stderr, "live_threads: a child has status %#x\n", status);
 			exit(1);
 		}
