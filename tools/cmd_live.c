@@ -170,8 +170,10 @@ static int ask(const struct args *a, cJSON **ret_json)
 	char address[108];
 	int r;
 
-	if (store[0] != '/') /* -o fsname */
-		store = named = ctl_find_store(a->mount.point, a->mount.uid);
+	if (store[0] != '/') { /* -o fsname */
+		named = ctl_find_store(a->mount.point, a->mount.uid);
+		store = named;
+	}
 	r = store ? ctl_ask(store, a->mount.uid, ZC_CTL_LIVE_LIST, address, ret_json, &err)
 		  : -ENOENT;
 	if (r == -ENOENT)
