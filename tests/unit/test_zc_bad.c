@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* test_zc_bad.c - libzc in bad company: refusals, threads, signals, fork. */
 #include <sched.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "zc_fixture.h"
 
@@ -55,6 +57,37 @@ static void stale_tickets(void **state)
 	fake.stale = 1000;
 	refused(zc_commit_many(&f, 1), ESTALE, "the fake refuses it");
 	zc_close(f);
+}
+
+/* The daemon lives, but its socket is not to be reached, as from another mount namespace. */
+static void socket_out_of_reach(void **state)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	zc_file *f = opened(ZC_RDWR);
+	void *map = NULL;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	fake.elsewhere = "/no/such/socket";
+	refused(zc_map(f, 0, &map), ENXIO, "not to be reached from here");
+	refused(zc_rollback(f), ENXIO, "not to be reached");
+	refused(zc_commit_many(&f, 1), ENXIO, "not to be reached");
+	assert_int_equal(zc_commit(f), 0);
+	zc_close(f);
+	f = opened(ZC_RDWR | ZC_AUTO);
+	assert_int_equal(zc_map(f, 0, &map), 0);
+	assert_int_equal(flags_of(f), ZC_STATUS_MAPPED | ZC_STATUS_WRITABLE);
+	assert_int_equal(zc_commit(f), 0);
+	zc_close(f);
+
+	/* There, but nobody listens any more */
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s.sock", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
+	fake.elsewhere = address.sun_path;
+	f = opened(ZC_RDWR);
+	refused(zc_map(f, 0, &map), ESTALE, "the daemon has ended");
+	zc_close(f);
+	unlink(address.sun_path);
 }
 
 static void staying_paged(void **state)
@@ -380,6 +413,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(refusals, each),
 		cmocka_unit_test_setup(stale_tickets, each),
+		cmocka_unit_test_setup(socket_out_of_reach, each),
 		cmocka_unit_test_setup(staying_paged, each),
 		cmocka_unit_test_setup(ended_daemon, each),
 		cmocka_unit_test_setup(threads, each),

@@ -59,6 +59,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	memset(t, 0, sizeof(*t));
 	zu_put_le32(t->ticket, number);
 	strcpy(t->socket, server.address.sun_path);
+	if (fake.elsewhere)
+		strcpy(t->socket, fake.elsewhere);
 	if (fake.second_mount && number % 2)
 		t->socket[0] = '.';
 	t->writable = 1;

@@ -12,19 +12,20 @@
 
 struct fake {
 	/* What the test may set while nothing is asked */
-	bool off;	     /* no file is one of ours */
-	int refuse_type;     /* requests of this type fail ... */
-	int refuse_status;   /* ... so */
-	bool hang_up;	     /* instead of an answer to refuse_type */
-	int stale;	     /* so many tickets more are unknown */
-	int extra_fds;	     /* of ATTACH's answer, besides the image */
-	int hold_type;	     /* requests of this type are not answered until this is -1 */
-	int no_place;	     /* so many connections more are refused at once */
-	bool unsealed;	     /* images without seals */
-	bool passthrough;    /* images are such */
-	bool cannot_track;   /* TRACK is answered so */
-	bool second_mount;   /* tickets are of another socket */
-	uint64_t generation; /* of LIVE_STATUS */
+	bool off;	       /* no file is one of ours */
+	int refuse_type;       /* requests of this type fail ... */
+	int refuse_status;     /* ... so */
+	bool hang_up;	       /* instead of an answer to refuse_type */
+	int stale;	       /* so many tickets more are unknown */
+	int extra_fds;	       /* of ATTACH's answer, besides the image */
+	int hold_type;	       /* requests of this type are not answered until this is -1 */
+	int no_place;	       /* so many connections more are refused at once */
+	bool unsealed;	       /* images without seals */
+	bool passthrough;      /* images are such */
+	bool cannot_track;     /* TRACK is answered so */
+	bool second_mount;     /* tickets are of another socket */
+	const char *elsewhere; /* tickets name this socket */
+	uint64_t generation;   /* of LIVE_STATUS */
 	uint64_t size, capacity;
 
 	/* What it saw */
