@@ -24,6 +24,8 @@
 #define MFD_NOEXEC_SEAL 8u
 #endif
 
+enum { ENDS_MS = 2500 };
+
 static uint64_t words(uint64_t capacity)
 {
 	return (capacity / PAGE + 63) / 64 + 1;
@@ -90,10 +92,37 @@ static int choose_capacity(uint64_t size, uint64_t wanted, uint64_t *ret_capacit
 	return 0;
 }
 
+/* Is there an image that nobody uses any more? */
+static bool any_ends(struct live *live)
+{
+	const struct image *image;
+	bool any = false;
+
+	pthread_mutex_lock(&live->lock);
+	for (unsigned i = 0; i < SHARDS && !any; i++)
+		LIST_FOREACH(image, &live->shards[i].images, link)
+			any = any || (!image->attached && image->state != FILLING);
+	pthread_mutex_unlock(&live->lock);
+	return any;
+}
+
+/* What somebody has just left is free a little later, at the second try perhaps: wait for that. */
+static int take_room(struct live *live, uid_t uid, uint64_t capacity)
+{
+	static const struct timespec step = { .tv_nsec = 5000000 };
+	int64_t until = live_now_ms() + ENDS_MS;
+	int r;
+
+	while ((r = live_room_take(live->opt.room, uid, capacity)) < 0 && any_ends(live) &&
+	       live_now_ms() < until)
+		nanosleep(&step, NULL);
+	return r;
+}
+
 static int reserve(struct live *live, const struct live_attach *a, uint64_t capacity,
 		   const char **ret_why)
 {
-	int r = live_room_take(live->opt.room, a->uid, capacity);
+	int r = take_room(live, a->uid, capacity);
 
 	if (r == -ENOSPC)
 		*ret_why = "live files have no more room: close some, or mount with a larger "
