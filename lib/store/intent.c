@@ -138,6 +138,10 @@ bool intent_fits(const struct store *s, uint64_t pages, uint64_t entries, uint64
 {
 	const struct intent *l = &s->intent;
 
+	/* A replay takes the pages that have their places first: even if they were, before that, those
+	 * of the bytes of earlier records, it must find room for both. */
+	if (l->placed + placed && l->placed + placed + l->pages + pages > s->super.free_pages)
+		return false;
 	return l->fd >= 0 && l->usable && pages <= INTENT_PAGES && entries <= INTENT_ENTRIES &&
 	       l->placed + placed <= MIN(INTENT_PLACED, s->pages / 8) &&
 	       l->pos + PAGE_UP(entries) + pages * PAGE <= l->size;
@@ -174,6 +178,7 @@ void intent_written(struct store *s, uint64_t length, uint64_t placed)
 
 	l->pos += length;
 	l->placed += placed;
+	l->pages += l->niov - 1;
 	l->sequence++;
 	l->commits++;
 	l->bytes += length;
@@ -194,7 +199,7 @@ void intent_refuse(struct store *s, int error)
 
 void intent_reset(struct store *s)
 {
-	s->intent.pos = s->intent.sequence = s->intent.placed = 0;
+	s->intent.pos = s->intent.sequence = s->intent.placed = s->intent.pages = 0;
 	s->intent.usable = true;
 	alloc_unplace_all(s);
 }

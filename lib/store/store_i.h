@@ -205,6 +205,7 @@ struct intent {
 	size_t count, room;
 	uint64_t commits, bytes; /* logged since the store was opened */
 	uint64_t placed;	 /* pages that it names by their places */
+	uint64_t pages;		 /* pages that it has the bytes of */
 	struct extents released; /* those of them that nothing else names any more */
 	/* The record being made. */
 	uint8_t *entries;

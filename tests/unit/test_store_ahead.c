@@ -348,6 +348,45 @@ static void test_full(void **state)
 	fixture_check_sound();
 }
 
+/*
+ * Pages that a commit by bytes had, and that are free again, get their places from a later one: a replay
+ * needs both at once. In a nearly full store it would find no room.
+ */
+static void test_replay_needs_no_room(void **state)
+{
+	(void)state;
+	fill(PAGES, info().avail_pages - 100, 'z');
+	for (int k = 0; k < 4; k++)
+		assert_int_equal(store_commit(s, NULL, 0, STORE_COMMIT_EVERYTHING), 0);
+	/* Behind the end of the file there is nothing to be replaced. */
+	for (unsigned round = 0; round < 6; round++) {
+		struct store_attr attr;
+		uint64_t end;
+
+		assert_int_equal(store_getattr(s, file, &attr), 0);
+		end = attr.size / PAGE;
+		for (uint64_t n = 0; n < 60; n += 10)
+			fill(end + n, 10, 'b'); /* small enough to be buffered */
+		commit();
+		attr.size = end * PAGE;
+		assert_int_equal(store_setattr(s, file, STORE_SET_SIZE, &attr, &attr), 0);
+		commit();
+		for (unsigned k = 0; k < 3; k++) { /* the quarantine */
+			fill(0, 1, 'a');
+			commit();
+		}
+		ahead(120, 'c');
+		commit();
+		crash();
+		open_with(false);
+		expect(120, 'c', 'a');
+		fill(0, 1, 'a');
+		commit();
+	}
+	store_close(s);
+	fixture_check_sound();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +398,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_checksums, setup_checksum, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_bad_memory, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup_small, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_replay_needs_no_room, setup_small,
+						fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
