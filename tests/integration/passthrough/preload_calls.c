@@ -82,11 +82,17 @@ static void *unmap_slowly(void *map)
 /* One thread unmaps; before its munmap() returns another one maps at the same place. */
 static void reused_address(void)
 {
-	char *first, *second;
+	/* Sanitizers map pages for themselves, and the kernel gives them the highest gap: here are
+	 * some above ours. */
+	char *gaps = mmap(NULL, 64 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *first = gaps + PAGE, *second;
 	pthread_t thread;
 
 	begin("reused");
-	first = map_at(NULL, 0, 1);
+	must(mmap(first, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == first,
+	     "mmap");
+	for (int i = 3; i < 64; i += 2)
+		munmap(gaps + i * PAGE, PAGE);
 	must(sem_init(&slow_unmapped, 0, 0) == 0 && sem_init(&slow_go_on, 0, 0) == 0, "sem_init");
 	must(pthread_create(&thread, NULL, unmap_slowly, first) == 0, "pthread_create");
 	sem_wait(&slow_unmapped);
