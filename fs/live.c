@@ -405,9 +405,33 @@ static int deliver(void *arg, uint64_t ino)
 	return w.result;
 }
 
-static int store_held(void *arg, uint64_t ino)
+static int others_begin(void *arg, const uint64_t *inos, size_t n, void **ret_others)
 {
-	return passthrough_store_held(ino);
+	struct passthrough_hold *hold = NULL;
+	int r = passthrough_hold_begin(inos, n, &hold);
+
+	if (r == 0)
+		*ret_others = hold;
+	return r;
+}
+
+static int others_store(void *others)
+{
+	return passthrough_hold_store(others);
+}
+
+static void others_end(void *others)
+{
+	passthrough_hold_end(others);
+}
+
+static unsigned others_taken_back(void *arg, const uint64_t *inos, size_t n)
+{
+	unsigned sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += passthrough_taken_back(inos[i]);
+	return sum;
 }
 
 static bool cached_writers(void *arg, uint64_t ino, bool own)
@@ -430,7 +454,10 @@ int fs_live_start(void)
 		.owner = geteuid() == 0 ? IMAGE_OWNER : (uid_t)-1,
 		.log = log_store,
 		.deliver = deliver,
-		.store_held = fs.opt.passthrough ? store_held : NULL,
+		.others_begin = fs.opt.passthrough ? others_begin : NULL,
+		.others_store = others_store,
+		.others_end = others_end,
+		.others_taken_back = others_taken_back,
 		.cached_writers = cached_writers,
 	};
 	struct rlimit files;

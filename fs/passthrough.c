@@ -288,7 +288,7 @@ static int store_last(struct pt_inode *i)
 	/* Nobody can ever see it again. */
 	if (r < 0 || attr.nlink == 0)
 		return 0;
-	r = pt_memory_store(&i->memory, i->ino, false);
+	r = pt_memory_store(&i->memory, i->ino);
 	if (r < 0 && !i->lingers)
 		log_text(LOG_ERR, "inode %llu: its live bytes cannot be stored: %s",
 			 (unsigned long long)i->ino, strerror(-r));

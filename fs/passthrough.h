@@ -58,8 +58,17 @@ void passthrough_timed(uint64_t ino);
 
 /* Write what differs from the store's bytes there; 0 also without an image. It waits for the disk. */
 int passthrough_store(uint64_t ino);
-/* The same between store_hold_begin() and store_hold_end() of the caller. */
-int passthrough_store_held(uint64_t ino);
+/* The same between store_hold_begin() and store_hold_end() of the caller, for those of several files
+ * that have an image (`inos` ascend, some twice). _begin(), before the hold, waits for stores of these
+ * files that go on and keeps others out, since a store that is not held waits for holds to end; it
+ * gives NULL if none has an image. _end(), after the hold, takes what failed back. */
+struct passthrough_hold;
+int passthrough_hold_begin(const uint64_t *inos, size_t n, struct passthrough_hold **ret_hold);
+int passthrough_hold_store(struct passthrough_hold *hold);
+void passthrough_hold_end(struct passthrough_hold *hold);
+/* How often a file went back to its last commit because a store failed: if the number has changed
+ * since a store, a commit may have come too late for it. (Files may share a number.) */
+unsigned passthrough_taken_back(uint64_t ino);
 int passthrough_store_all(bool also_explicit);
 /* The image gets the store's bytes and size back. */
 int passthrough_reset(uint64_t ino);

@@ -11,6 +11,8 @@ struct pt_commit {
 	struct pt_commit *next;
 	store_commit_fn *done;
 	void *arg;
+	uint64_t ino;
+	unsigned taken_back; /* of the first of a list */
 };
 
 static void commits_done(void *arg, int result)
@@ -21,6 +23,26 @@ static void commits_done(void *arg, int result)
 		struct pt_commit *next = c->next;
 
 		c->done(c->arg, result);
+		free(c);
+		c = next;
+	}
+}
+
+/* Unless it was taken back before the commit: then all of it again. */
+static void commit_done(void *arg, int result)
+{
+	struct pt_commit *c = arg;
+
+	if (result < 0 || passthrough_taken_back(c->ino) == c->taken_back) {
+		commits_done(c, result);
+		return;
+	}
+	while (c) {
+		struct pt_commit *next = c->next;
+		int r = passthrough_commit_start(c->ino, c->done, c->arg);
+
+		if (r < 0)
+			c->done(c->arg, r);
 		free(c);
 		c = next;
 	}
@@ -37,12 +59,13 @@ static void commit_job(uint64_t ino, void *arg)
 	c = i->commits;
 	i->commits = NULL;
 	pthread_mutex_unlock(&pt.lock);
+	c->taken_back = passthrough_taken_back(ino);
 	r = passthrough_store(ino);
 	pt_unuse(i);
 	if (r < 0)
 		commits_done(c, r);
 	else
-		store_commit_start(fs.store, &ino, 1, 0, commits_done, c);
+		store_commit_start(fs.store, &ino, 1, 0, commit_done, c);
 }
 
 static void commit_all_job(uint64_t ino, void *arg)
@@ -90,7 +113,7 @@ int passthrough_commit_start(uint64_t ino, store_commit_fn *done, void *arg)
 			pt_unuse(i);
 		return -ENOMEM;
 	}
-	*c = (struct pt_commit){ .done = done, .arg = arg };
+	*c = (struct pt_commit){ .done = done, .arg = arg, .ino = ino };
 	r = i ? start_commit_of(i, c) : pt_job(commit_all_job, 0, c);
 	if (r < 0)
 		free(c);

@@ -71,8 +71,8 @@ bool pt_all_zero(const char *p, size_t n);
 /* ---- passthrough_store.c ------------------------------------------------------------------ */
 
 extern _Atomic uint64_t pt_stored_bytes;
-/* What differs goes to the store, atomically. `held`: the caller has the store held. */
-int pt_memory_store(struct pt_memory *m, uint64_t ino, bool held);
+/* What differs goes to the store, atomically. */
+int pt_memory_store(struct pt_memory *m, uint64_t ino);
 
 /* ---- passthrough_table.c: the inodes ------------------------------------------------------ */
 

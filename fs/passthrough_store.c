@@ -13,7 +13,10 @@
 #include "util/cleanup.h"
 #include "util/fdio.h"
 
+enum { NUMBERS = 64 };
+
 _Atomic uint64_t pt_stored_bytes;
+static _Atomic unsigned taken_back[NUMBERS];
 
 /* ---- of one image ------------------------------------------------------------------------ */
 
@@ -128,12 +131,21 @@ static int write_held(const struct pt_diff *d, const struct store_attr *to)
 
 /* The image has all the bytes, so those of the last commit do in the store: the next time more will
  * differ. Not while the store is held. */
-static void take_back(struct pt_memory *m, uint64_t ino, bool held)
+static void take_back(struct pt_memory *m, uint64_t ino)
 {
 	struct store_attr attr;
 
-	if (!held && atomic_load(&m->half) && store_rollback(fs.store, ino, &attr) == 0)
+	if (!atomic_load(&m->half))
+		return;
+	/* First: who sees the number as it was has committed before this. */
+	atomic_fetch_add(&taken_back[ino % NUMBERS], 1);
+	if (store_rollback(fs.store, ino, &attr) == 0)
 		atomic_store(&m->half, false);
+}
+
+unsigned passthrough_taken_back(uint64_t ino)
+{
+	return atomic_load(&taken_back[ino % NUMBERS]);
 }
 
 static int store_diff(struct pt_diff *d, const struct stat *before)
@@ -177,7 +189,8 @@ static void put_time_back(const struct pt_memory *m, const struct stat *before)
 		futimens(m->fd, times);
 }
 
-int pt_memory_store(struct pt_memory *m, uint64_t ino, bool held)
+/* `io` held. */
+static int store_memory(struct pt_memory *m, uint64_t ino, bool held)
 {
 	zu_cleanup_free char *buf = malloc(PT_CHUNK), *other = malloc(PT_CHUNK);
 	struct pt_diff d = { .m = m, .ino = ino, .held = held, .buf = buf, .other = other };
@@ -186,8 +199,8 @@ int pt_memory_store(struct pt_memory *m, uint64_t ino, bool held)
 
 	if (!buf || !other)
 		return -ENOMEM;
-	pthread_mutex_lock(&m->io);
-	take_back(m, ino, held);
+	if (!held)
+		take_back(m, ino);
 	r = fstat(m->fd, &before) < 0 ? -errno : 0;
 	/* What is written from here on shows by its time again. */
 	if (r == 0 && pt_written(&before))
@@ -201,15 +214,32 @@ int pt_memory_store(struct pt_memory *m, uint64_t ino, bool held)
 		atomic_store(&m->dirty_pages, d.pages);
 	else if (pt_written(&before))
 		put_time_back(m, &before);
-	take_back(m, ino, held);
-	pthread_mutex_unlock(&m->io);
+	if (!held)
+		take_back(m, ino);
 	free(d.runs);
+	return r;
+}
+
+int pt_memory_store(struct pt_memory *m, uint64_t ino)
+{
+	int r;
+
+	pthread_mutex_lock(&m->io);
+	r = store_memory(m, ino, false);
+	pthread_mutex_unlock(&m->io);
 	return r;
 }
 
 /* ---- of inodes --------------------------------------------------------------------------- */
 
-static int store_one(uint64_t ino, bool held)
+static void note_stored(struct pt_inode *i)
+{
+	pthread_mutex_lock(&pt.lock);
+	i->committed_ms = fs_now_ms();
+	pthread_mutex_unlock(&pt.lock);
+}
+
+int passthrough_store(uint64_t ino)
 {
 	struct pt_inode *i = pt_use(ino);
 	int r = 0;
@@ -217,34 +247,67 @@ static int store_one(uint64_t ino, bool held)
 	if (!i)
 		return 0;
 	if (i->written)
-		r = pt_memory_store(&i->memory, ino, held);
-	if (r == 0) {
-		pthread_mutex_lock(&pt.lock);
-		i->committed_ms = fs_now_ms();
-		pthread_mutex_unlock(&pt.lock);
-	}
+		r = pt_memory_store(&i->memory, ino);
+	if (r == 0)
+		note_stored(i);
 	pt_unuse(i);
 	return r;
 }
 
-int passthrough_store(uint64_t ino)
+struct passthrough_hold {
+	size_t n;
+	struct pt_inode *inodes[]; /* used, `io` held */
+};
+
+int passthrough_hold_begin(const uint64_t *inos, size_t n, struct passthrough_hold **ret_hold)
 {
-	return store_one(ino, false);
+	zu_cleanup_free struct passthrough_hold *h = NULL;
+
+	if (atomic_load(&pt.images) == 0)
+		return 0;
+	h = malloc(sizeof(*h) + n * sizeof(struct pt_inode *));
+	if (!h)
+		return -ENOMEM;
+	h->n = 0;
+	for (size_t k = 0; k < n; k++) {
+		struct pt_inode *i = k && inos[k] == inos[k - 1] ? NULL : pt_use(inos[k]);
+
+		if (!i)
+			continue;
+		pthread_mutex_lock(&i->memory.io);
+		h->inodes[h->n++] = i;
+	}
+	if (h->n)
+		*ret_hold = TAKE_PTR(h);
+	return 0;
 }
 
-static void store_job(uint64_t ino, void *arg)
+/* All or none. */
+int passthrough_hold_store(struct passthrough_hold *h)
 {
-	store_one(ino, false);
-}
+	int r = 0;
 
-int passthrough_store_held(uint64_t ino)
-{
-	int r = store_one(ino, true);
-
-	/* Half of it may be there: that can be mended only when the store is not held. */
-	if (r < 0)
-		pt_job(store_job, ino, NULL);
+	for (size_t k = 0; k < h->n && r == 0; k++)
+		if (h->inodes[k]->written)
+			r = store_memory(&h->inodes[k]->memory, h->inodes[k]->ino, true);
+	for (size_t k = 0; k < h->n; k++) {
+		atomic_store(&h->inodes[k]->memory.half, r < 0);
+		if (r == 0)
+			note_stored(h->inodes[k]);
+	}
 	return r;
+}
+
+void passthrough_hold_end(struct passthrough_hold *h)
+{
+	for (size_t k = h->n; k-- > 0;) {
+		struct pt_inode *i = h->inodes[k];
+
+		take_back(&i->memory, i->ino);
+		pthread_mutex_unlock(&i->memory.io);
+		pt_unuse(i);
+	}
+	free(h);
 }
 
 /* The inodes that have an image which may differ from the store. */

@@ -66,21 +66,26 @@ static int put_all(struct batch *b, bool *ret_half)
 {
 	const struct live_options *opt = &b->live->opt;
 	struct store_ahead *ahead = NULL;
+	void *others = NULL;
 	int r = store_ahead_new(opt->store, &ahead);
 
 	for (size_t i = 0; i < b->n && r == 0; i++)
 		r = put_ahead(&b->t[i], ahead);
 	if (r == 0)
 		r = store_ahead_write(ahead);
+	if (r == 0 && b->ninos && opt->others_begin)
+		r = opt->others_begin(opt->arg, b->inos, b->ninos, &others);
 	if (r == 0) {
 		store_hold_begin(opt->store);
 		*ret_half = true;
 		for (size_t i = 0; i < b->n && r == 0; i++)
 			r = put_place(&b->t[i], ahead);
-		for (size_t i = 0; i < b->ninos && opt->store_held && r == 0; i++)
-			r = opt->store_held(opt->arg, b->inos[i]);
+		if (r == 0 && others)
+			r = opt->others_store(others);
 		store_hold_end(opt->store);
 	}
+	if (others)
+		opt->others_end(others);
 	store_ahead_free(ahead);
 	for (size_t i = 0; i < b->n; i++)
 		put_end(&b->t[i]);
@@ -97,6 +102,7 @@ static void take_back(struct taken *t, size_t n)
 		struct image *image = t[i].image;
 
 		image->suspect = true;
+		atomic_fetch_add(&image->taken_back, 1);
 		if (store_rollback(image->live->opt.store, image->ino, &attr) < 0)
 			live_log(image->live, STORE_LOG_WARNING,
 				 "inode %llu: half of a commit that failed cannot be taken back",
@@ -149,7 +155,7 @@ static int flush(struct batch *b, struct live_commit_result *result)
 int image_flush(struct image *image, struct live_commit_result *result)
 {
 	struct taken t = { .image = image };
-	struct batch b = { .live = image->live, .t = &t, .n = 1, .inos = &image->ino, .ninos = 1 };
+	struct batch b = { .live = image->live, .t = &t, .n = 1 };
 
 	return flush(&b, result);
 }
@@ -202,11 +208,12 @@ static size_t drop_ended(struct live *live, struct taken *t, size_t n)
 	return kept;
 }
 
+/* Leaves `work` of all of `t` locked, also after an error. */
 static int flush_files(struct live *live, const uint64_t *inos, size_t n, struct taken *t,
 		       size_t *ret_count, struct live_commit_result *result)
 {
 	zu_cleanup_free uint64_t *sorted = calloc(n, sizeof(*sorted));
-	struct batch b = { .live = live, .t = t, .inos = inos, .ninos = n };
+	struct batch b = { .live = live, .t = t, .inos = sorted, .ninos = n };
 	size_t count;
 	int r = 0;
 
@@ -216,12 +223,18 @@ static int flush_files(struct live *live, const uint64_t *inos, size_t n, struct
 	count = take(live, sorted, n, t, &r);
 	count = drop_ended(live, t, count);
 	b.n = count;
-	if (r == 0 && (count || live->opt.store_held))
+	if (r == 0 && (count || live->opt.others_begin))
 		r = flush(&b, result);
-	for (size_t i = 0; i < count; i++)
-		pthread_mutex_unlock(&t[i].image->work);
 	*ret_count = count;
 	return r;
+}
+
+static void unlock(struct taken *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		t[i].taken_back = atomic_load(&t[i].image->taken_back);
+		pthread_mutex_unlock(&t[i].image->work);
+	}
 }
 
 static void committed(struct live *live, struct taken *t, size_t n)
@@ -245,19 +258,43 @@ void image_invalidate(struct live *live, uint64_t ino, bool cached)
 			 (unsigned long long)ino, strerror(-r));
 }
 
-int live_commit(struct live *live, const uint64_t *inos, size_t n, unsigned flags,
-		struct live_commit_result *ret_result)
+/* What was put into the store went back before it was committed: another's flush failed. */
+static bool is_taken_back(const struct taken *t, size_t n)
 {
-	struct live_commit_result result = { 0 };
-	zu_cleanup_free struct taken *t = calloc(n + 1, sizeof(*t));
-	size_t count = 0;
-	int r = t ? 0 : -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (atomic_load(&t[i].image->taken_back) != t[i].taken_back)
+			return true;
+	return false;
+}
 
-	if (r == 0 && n && (live->opt.store_held || atomic_load(&live->count)))
-		r = flush_files(live, inos, n, t, &count, &result);
+static unsigned others_taken_back(struct live *live, const uint64_t *inos, size_t n)
+{
+	const struct live_options *opt = &live->opt;
+
+	return opt->others_begin ? opt->others_taken_back(opt->arg, inos, n) : 0;
+}
+
+/* `t` has room for all. `alone`: nobody else flushes these images before they are committed; so this
+ * ends also where others fail all the time. */
+static int commit_files(struct live *live, const uint64_t *inos, size_t n, unsigned flags,
+			struct taken *t, bool alone, struct live_commit_result *result,
+			bool *ret_again)
+{
+	unsigned others = others_taken_back(live, inos, n);
+	size_t count = 0;
+	int r = 0;
+
+	if (n && (live->opt.others_begin || atomic_load(&live->count)))
+		r = flush_files(live, inos, n, t, &count, result);
+	if (!alone)
+		unlock(t, count);
 	if (r == 0)
 		r = store_commit(live->opt.store, inos, n, flags);
-	if (r == 0)
+	if (alone)
+		unlock(t, count);
+	*ret_again =
+		r == 0 && (is_taken_back(t, count) || others != others_taken_back(live, inos, n));
+	if (r == 0 && !*ret_again)
 		committed(live, t, count);
 	for (size_t i = 0; i < count; i++) {
 		struct image *image = t[i].image;
@@ -267,6 +304,22 @@ int live_commit(struct live *live, const uint64_t *inos, size_t n, unsigned flag
 					 atomic_exchange(&image->read_cached, false));
 		image_put(image);
 	}
+	return r;
+}
+
+int live_commit(struct live *live, const uint64_t *inos, size_t n, unsigned flags,
+		struct live_commit_result *ret_result)
+{
+	struct live_commit_result result = { 0 };
+	zu_cleanup_free struct taken *t = calloc(n + 1, sizeof(*t));
+	bool again = false;
+	int r;
+
+	if (!t)
+		return -ENOMEM;
+	do
+		r = commit_files(live, inos, n, flags, t, again, &result, &again);
+	while (again);
 	if (r == 0 && ret_result)
 		*ret_result = result;
 	return r;
@@ -283,6 +336,7 @@ int live_flush(struct live *live, const uint64_t *inos, size_t n)
 		return 0;
 	t = calloc(n, sizeof(*t));
 	r = t ? flush_files(live, inos, n, t, &count, &result) : -ENOMEM;
+	unlock(t, count);
 	for (size_t i = 0; i < count; i++)
 		image_put(t[i].image);
 	return r;

@@ -52,9 +52,16 @@ struct live_options {
 	/* [slow], may be NULL. Have the kernel write what it has of the file, and forget it. Called
 	 * before an image is filled, and after bytes changed that the kernel may have cached. */
 	int (*deliver)(void *arg, uint64_t ino);
-	/* May be NULL. In the hold of a commit: bring the store up to date with what somebody else
-	 * keeps of a file that is no image of this module's. */
-	int (*store_held)(void *arg, uint64_t ino);
+	/* May be NULL, all of them. What somebody else keeps of files that have no image of this
+	 * module's goes to the store in the hold of the same commit. `others_begin`, before the hold,
+	 * takes the locks that its owner takes before holds of his own (`inos` ascend, some twice);
+	 * `others_store`, in it, brings the store up to date; `others_end`, after it, undoes what
+	 * failed, and lets go. `others_taken_back` gives another number when some of them went back to
+	 * the last commit meanwhile. */
+	int (*others_begin)(void *arg, const uint64_t *inos, size_t n, void **ret_others);
+	int (*others_store)(void *others);
+	void (*others_end)(void *others);
+	unsigned (*others_taken_back)(void *arg, const uint64_t *inos, size_t n);
 	/* May be NULL. Does somebody but the ticket's handle have the file open for writing through
 	 * the kernel's cache? `own`: the ticket's handle is such a one. */
 	bool (*cached_writers)(void *arg, uint64_t ino, bool own);

@@ -70,7 +70,8 @@ struct image {
 	pthread_mutex_t work;
 	uint64_t *dirty; /* pages that the store does not have yet */
 	_Atomic uint64_t *spare;
-	bool suspect; /* somebody who was not watched may have stored: compare */
+	bool suspect;		     /* somebody who was not watched may have stored: compare */
+	_Atomic unsigned taken_back; /* so often the store went back to the last commit */
 	bool foreign;
 	/* Figures, live.lock. */
 	uint64_t dirty_pages, commits, compares, fill_ms;
@@ -177,6 +178,7 @@ struct taken {
 	struct snapshot snap;
 	uint64_t pages; /* that go into the store */
 	bool many;	/* they are written ahead */
+	unsigned taken_back;
 	/* What has no memory behind it, [from, end), and the last page with zeros behind the end. */
 	struct hole {
 		uint64_t from, end;

@@ -4,6 +4,7 @@
  * ends, what a commit covers. test_live_model.c has the rest.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,6 +37,29 @@ static bool cached_writers(void *arg, uint64_t ino, bool own)
 	return writers && !own;
 }
 
+/* What fails in the hold of a commit, in the thread that wants it. */
+static _Thread_local bool fails;
+
+static int others_begin(void *arg, const uint64_t *inos, size_t n, void **ret_others)
+{
+	*ret_others = &live;
+	return 0;
+}
+
+static int others_store(void *others)
+{
+	return fails ? -ENOSPC : 0;
+}
+
+static void others_end(void *others)
+{
+}
+
+static unsigned others_taken_back(void *arg, const uint64_t *inos, size_t n)
+{
+	return 0;
+}
+
 static void begin(unsigned seconds)
 {
 	const struct store_options options = { .commit_seconds = seconds, .log = fixture_log };
@@ -45,6 +69,10 @@ static void begin(unsigned seconds)
 		.owner = (uid_t)-1,
 		.deliver = deliver,
 		.cached_writers = cached_writers,
+		.others_begin = others_begin,
+		.others_store = others_store,
+		.others_end = others_end,
+		.others_taken_back = others_taken_back,
 	};
 	struct zu_err err = { 0 };
 
@@ -376,6 +404,55 @@ static void test_rollback(void **state)
 	end();
 }
 
+struct failing {
+	uint64_t ino;
+	uint8_t *map;
+	_Atomic bool over;
+};
+
+static void *fail_to_flush(void *arg)
+{
+	static const struct timespec step = { .tv_nsec = 100000 };
+	struct failing *f = arg;
+
+	fails = true;
+	while (!f->over) {
+		f->map[PAGE]++;
+		if (live_flush(live, &f->ino, 1) != -ENOSPC)
+			return "it did not fail";
+		nanosleep(&step, NULL); /* for the other one to get the lock */
+	}
+	return NULL;
+}
+
+/* Another's flush that fails, between the store and the commit of one that does not. */
+static void test_taken_back(void **state)
+{
+	struct fixture_client c;
+	struct failing f = { 0 };
+	struct store_attr attr;
+	pthread_t thread;
+	void *why;
+
+	begin(0);
+	f.ino = make("f", 3 * PAGE, "explicit");
+	attach(f.ino, true, true, &c);
+	f.map = c.map;
+	assert_int_equal(pthread_create(&thread, NULL, fail_to_flush, &f), 0);
+	for (uint32_t i = 1; i <= 200; i++) {
+		memcpy(c.map, &i, sizeof(i));
+		assert_int_equal(live_commit(live, &f.ino, 1, 0, NULL), 0);
+		assert_int_equal(live_rollback(live, f.ino, &attr), 0);
+		assert_memory_equal(c.map, &i, sizeof(i));
+	}
+	f.over = true;
+	assert_int_equal(pthread_join(thread, &why), 0);
+	if (why)
+		fail_msg("%s", (char *)why);
+	fixture_detach(&c, true);
+	end();
+}
+
 static void test_full(void **state)
 {
 	struct fixture_client c;
@@ -576,6 +653,7 @@ int main(void)
 		TEST(test_lying_tracker),
 		TEST(test_several),
 		TEST(test_rollback),
+		TEST(test_taken_back),
 		cmocka_unit_test_setup_teardown(test_full, setup_small, fixture_teardown),
 		TEST(test_periodic),
 		TEST(test_retired),
