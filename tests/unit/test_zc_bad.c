@@ -59,6 +59,44 @@ static void stale_tickets(void **state)
 	zc_close(f);
 }
 
+/* Whatever fails on the way, and wherever the daemon ends: all is closed and unmapped again. */
+static void nothing_left(void **state)
+{
+	static const int types[] = { ZC_CTL_ATTACH, ZC_CTL_TRACK,	  ZC_CTL_LIVE_COMMIT,
+				     ZC_CTL_COMMIT, ZC_CTL_LIVE_ROLLBACK, ZC_CTL_LIVE_STATUS,
+				     ZC_CTL_DETACH };
+	enum { TYPES = sizeof(types) / sizeof(*types), CASES = 2 * TYPES + 4 };
+	int before;
+
+	assert_true(fake_wait_detached());
+	before = descriptors();
+	for (int i = 0; i < CASES; i++) {
+		struct zc_status s;
+		void *map = NULL;
+		zc_file *f = opened(ZC_RDWR | (i % 3 ? 0 : ZC_AUTO));
+
+		fake.refuse_type = i < 2 * TYPES ? types[i / 2] : -1;
+		fake.refuse_status = i % 4 == 1 ? ENOSPC : EIO;
+		fake.hang_up = i % 2;
+		fake.unsealed = i == 2 * TYPES;
+		fake.extra_fds = i == 2 * TYPES + 1;
+		fake.size = i == 2 * TYPES + 2 ? fake.capacity + 1 : 100000;
+		fake.stale = i == 2 * TYPES + 3 ? 1000 : 0;
+		zc_map(f, 0, &map);
+		zc_commit(f);
+		zc_commit_many(&f, 1);
+		zc_rollback(f);
+		zc_status(f, &s);
+		zc_close(f);
+		assert_true(fake_wait_detached());
+		fake_reset();
+		/* (The fake takes a moment to see that a connection has ended.) */
+		for (int t = 0; descriptors() != before && t < 3000; t++)
+			usleep(1000);
+		assert_int_equal(descriptors(), before);
+	}
+}
+
 /* The daemon lives, but its socket is not to be reached, as from another mount namespace. */
 static void socket_out_of_reach(void **state)
 {
@@ -413,6 +451,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(refusals, each),
 		cmocka_unit_test_setup(stale_tickets, each),
+		cmocka_unit_test_setup(nothing_left, each),
 		cmocka_unit_test_setup(socket_out_of_reach, each),
 		cmocka_unit_test_setup(staying_paged, each),
 		cmocka_unit_test_setup(ended_daemon, each),

@@ -217,6 +217,8 @@ static void one_request(int client)
 	__atomic_add_fetch(&fake.asked[type & 15], 1, __ATOMIC_SEQ_CST);
 	while (__atomic_load_n(&fake.hold_type, __ATOMIC_SEQ_CST) == (int)type)
 		usleep(1000);
+	if (passed >= 0 && type == (unsigned)fake.refuse_type)
+		close(passed);
 	if (n < (ssize_t)sizeof(q.header) || (fake.hang_up && type == (unsigned)fake.refuse_type))
 		hang_up(client);
 	else if (type == (unsigned)fake.refuse_type)
