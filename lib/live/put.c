@@ -13,8 +13,12 @@
 #include "util/cleanup.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
-/* Up to so many pages are few: what the log takes for them costs less than another flush. */
-#define FEW 128u
+/* Up to so many pages are few: to have them copied into the log costs less than another flush; with
+ * checksums, which the log has no place for, less than a commit into the metadata. */
+#define FEW 24u
+#define FEW_SUMMED 512u
+/* They are written in pieces of so many bytes. */
+#define PIECE (128u << 10)
 /* Runs of dirty pages longer than this may have holes. */
 #define NO_HOLES 16u
 
@@ -30,7 +34,7 @@ void put_count(struct taken *t)
 	t->pages = 0;
 	for (; bitmap_run(t->image->dirty, &from, limit_of(t), &end); from = end)
 		t->pages += end - from;
-	t->many = t->pages > FEW;
+	t->many = t->pages > (store_has_checksums(t->image->live->opt.store) ? FEW_SUMMED : FEW);
 }
 
 void put_end(struct taken *t)
@@ -170,7 +174,7 @@ static int write_bytes(struct taken *t, uint64_t from, uint64_t end, void *arg)
 	uint8_t *buf = arg;
 
 	while (from < end) {
-		uint64_t n = MIN(end - from, FEW * PAGE);
+		uint64_t n = MIN(end - from, PIECE);
 		struct store_source source = { .buf = buf, .pipe_fd = -1 };
 		ssize_t r = image_pread(t->image, buf, n, from);
 
@@ -210,7 +214,7 @@ static int place(struct taken *t, struct store_ahead *ahead)
 
 static int write_few(struct taken *t)
 {
-	zu_cleanup_free uint8_t *buf = malloc(FEW * PAGE);
+	zu_cleanup_free uint8_t *buf = malloc(PIECE);
 
 	return buf ? each_run(t, write_bytes, punch, buf) : -ENOMEM;
 }

@@ -336,6 +336,27 @@ static bool at_page(const struct run *run, unsigned p, unsigned *end)
 	return run->first <= p;
 }
 
+/* chunk_merge() where both are cut into the same runs, as where single pages are changed at random. */
+static bool merge_alike(struct store *s, const struct chunk *was, struct chunk *now, uint8_t flags)
+{
+	if (was->count != now->count)
+		return false;
+	for (unsigned k = 0; k < now->count; k++)
+		if (was->runs[k].first != now->runs[k].first ||
+		    was->runs[k].count != now->runs[k].count)
+			return false;
+	for (unsigned k = 0; k < now->count; k++) {
+		const struct run *old = &was->runs[k];
+		struct run *new = &now->runs[k];
+
+		if (!(new->flags &flags) && new->page == old->page)
+			new->flags |= old->flags &flags;
+		else if (old->flags & flags)
+			dispose(s, old);
+	}
+	return true;
+}
+
 /*
  * `now` goes on top of what the intent log has of a chunk, `was`. Pages that `now` keeps get their
  * flags back: for LMDB they are as new as before. The others are given up.
@@ -347,6 +368,8 @@ static int chunk_merge(struct store *s, const struct chunk *was, struct chunk *n
 	unsigned n = 0, ngone = 0, k = 0, w = 0, end;
 	int r;
 
+	if (merge_alike(s, was, now, flags))
+		return 0;
 	for (unsigned p = 0; p < ZCF_CHUNK_PAGES; p = end) {
 		const struct run *new = k < now->count ? &now->runs[k] : NULL;
 		const struct run *old = w < was->count ? &was->runs[w] : NULL;
