@@ -479,6 +479,10 @@ void fs_live_stop(void)
 {
 	live_free(fs_live);
 	fs_live = NULL;
+}
+
+void fs_live_room_end(void)
+{
 	live_room_free(fs_live_room);
 	fs_live_room = NULL;
 }

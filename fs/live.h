@@ -25,6 +25,7 @@ extern struct live_room *fs_live_room;
 int fs_live_start(void);
 /* Everything goes to the store. Nobody asks any more. */
 void fs_live_stop(void);
+void fs_live_room_end(void); /* after the last image of any kind */
 
 /* True: it is answered, or will be. False: it is to be served as ever, and then fs_live_left() called
  * with `*ret_entered`. */

@@ -285,8 +285,10 @@ static int end(struct ctl_server *server)
 	rollback_stop();
 	workers_stop();
 	delivery_stop();
+	passthrough_stop_jobs();
+	fs_live_stop(); /* its threads use both kinds of images */
 	passthrough_stop();
-	fs_live_stop();
+	fs_live_room_end();
 	/* The commit thread answers what is parked, so the descriptors outlive the store. */
 	zu_close_fd(&signal_fd);
 	r = store_close(fs.store);

@@ -174,16 +174,19 @@ static void fill(uint64_t ino, void *arg)
 /* Lock held: of the first handle of an inode. */
 static void choose(struct pt_inode *i, uint32_t uid, bool wanted, uint64_t size)
 {
+	/* Counted first, looked at then: lib/live does it the other way round. */
+	unsigned before = atomic_fetch_add(&pt.images, 1);
+
 	if (fs_live_direct(i->ino))
 		wanted = false;
-	if (wanted && pt.images < pt.images_max && live_room_take(fs_live_room, uid, size) == 0) {
+	if (wanted && before < pt.images_max && live_room_take(fs_live_room, uid, size) == 0) {
 		i->state = PT_FILLING;
 		i->uid = uid;
 		i->counted = size;
 		pt.bytes += size;
-		atomic_fetch_add(&pt.images, 1);
 		return;
 	}
+	atomic_fetch_sub(&pt.images, 1);
 	i->state = PT_PAGED;
 	pt.totals.refused += wanted;
 }

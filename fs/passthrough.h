@@ -101,6 +101,8 @@ void passthrough_get_totals(struct passthrough_totals *ret_totals);
 /* Once INIT was answered: can it be done here? */
 int passthrough_probe(struct zu_err *err);
 int passthrough_start(void);
+/* Its threads use lib/live's images, and the other way round: first these, then those, then the rest. */
+void passthrough_stop_jobs(void);
 /* Everything goes to the store. */
 void passthrough_stop(void);
 

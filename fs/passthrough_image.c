@@ -227,10 +227,11 @@ int pt_memory_reset(struct pt_memory *m, uint64_t ino)
 	return r;
 }
 
-/* A memfd knows no FALLOC_FL_ZERO_RANGE: punch, then allocate. */
+/* A memfd knows no FALLOC_FL_ZERO_RANGE: punch. Nothing is allocated. */
 int pt_memory_fallocate(struct pt_memory *m, int mode, uint64_t offset, uint64_t length)
 {
 	int keep = mode & FALLOC_FL_KEEP_SIZE;
+	struct stat st;
 
 	if (mode & FALLOC_FL_ZERO_RANGE) {
 		if (fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
@@ -238,5 +239,15 @@ int pt_memory_fallocate(struct pt_memory *m, int mode, uint64_t offset, uint64_t
 			return -errno;
 		mode = keep;
 	}
-	return fallocate(m->fd, mode, (off_t)offset, (off_t)length) < 0 ? -errno : 0;
+	if (mode & ~keep)
+		return fallocate(m->fd, mode, (off_t)offset, (off_t)length) < 0 ? -errno : 0;
+	if (keep)
+		return 0;
+	/* All that the memory of the machine cannot hold could be asked for: the last byte alone makes
+	 * it as long. */
+	if (fstat(m->fd, &st) < 0)
+		return -errno;
+	if (offset + length <= (uint64_t)st.st_size)
+		return 0;
+	return fallocate(m->fd, 0, (off_t)(offset + length - 1), 1) < 0 ? -errno : 0;
 }

@@ -85,13 +85,18 @@ int passthrough_start(void)
 	return pt_jobs_start(tick);
 }
 
+void passthrough_stop_jobs(void)
+{
+	if (fs.opt.passthrough)
+		pt_jobs_stop();
+}
+
 void passthrough_stop(void)
 {
 	struct pt_inode *i;
 
 	if (!fs.opt.passthrough)
 		return;
-	pt_jobs_stop();
 	passthrough_store_all(true);
 	for (unsigned b = 0; b < PT_BUCKETS; b++) {
 		while ((i = LIST_FIRST(&pt.table[b])) != NULL) {

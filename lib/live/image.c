@@ -351,6 +351,22 @@ void image_remove_locked(struct image *image)
 	pthread_cond_broadcast(&live->changed);
 }
 
+void image_end_begin(struct image *image)
+{
+	LIST_INSERT_HEAD(&image->live->ending, image, ending);
+	atomic_fetch_add(&image->live->ends, 1);
+}
+
+void image_end_over(struct image *image)
+{
+	struct live *live = image->live;
+
+	pthread_mutex_lock(&live->lock);
+	LIST_REMOVE(image, ending);
+	atomic_fetch_sub(&live->ends, 1);
+	pthread_mutex_unlock(&live->lock);
+}
+
 void image_remove(struct image *image)
 {
 	struct live *live = image->live;

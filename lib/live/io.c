@@ -18,17 +18,21 @@
 
 bool live_any(struct live *live)
 {
-	return atomic_load(&live->count) != 0;
+	/* In this order: an image that ends is in both for a moment. */
+	return atomic_load(&live->count) != 0 || atomic_load(&live->ends) != 0;
 }
 
 bool live_is(struct live *live, uint64_t ino)
 {
+	const struct image *image;
 	bool is;
 
-	if (atomic_load(&live->count) == 0)
+	if (!live_any(live))
 		return false;
 	pthread_mutex_lock(&live->lock);
 	is = image_find(live, ino) != NULL;
+	LIST_FOREACH(image, &live->ending, ending)
+		is = is || image->ino == ino;
 	pthread_mutex_unlock(&live->lock);
 	return is;
 }

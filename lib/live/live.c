@@ -59,6 +59,7 @@ int live_new(const struct live_options *options, struct live **ret_live)
 		pthread_rwlock_init(&live->shards[i].gate, &gate);
 		LIST_INIT(&live->shards[i].images);
 	}
+	LIST_INIT(&live->ending);
 	pthread_rwlockattr_destroy(&gate);
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);

@@ -129,7 +129,8 @@ int live_rollback(struct live *live, uint64_t ino, struct store_attr *ret_attr);
 
 /* ---- the file itself --------------------------------------------------------------------- */
 
-/* Has the file an image? Cheap, and only true for the moment. */
+/* Has the file an image, or has the kernel pages from before one that has ended? Cheap, and only true
+ * for the moment. */
 bool live_is(struct live *live, uint64_t ino);
 /* Is any file live? Cheaper. */
 bool live_any(struct live *live);

@@ -44,7 +44,8 @@ struct live_client {
 };
 
 struct image {
-	LIST_ENTRY(image) link; /* the table */
+	LIST_ENTRY(image) link;	  /* the table */
+	LIST_ENTRY(image) ending; /* live.lock: it is gone, the kernel's pages are not yet */
 	struct live *live;
 	uint64_t ino, id, generation;
 	enum image_state state; /* gate and live.lock to change it */
@@ -92,8 +93,10 @@ struct live {
 	struct live_options opt;
 	struct jobs *jobs;
 	struct shard shards[SHARDS];
-	_Atomic unsigned count; /* of images */
-	_Atomic bool any_ended; /* an image, ever */
+	_Atomic unsigned count;	  /* of images, */
+	_Atomic unsigned ends;	  /* and of those in: */
+	struct image_list ending; /* lock */
+	_Atomic bool any_ended;	  /* an image, ever */
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a state, a reference */
 	struct live_room *own_room;
@@ -136,6 +139,10 @@ int image_fill(struct image *image);
  * gives the reference to the inode back. */
 void image_remove(struct image *image);
 void image_remove_locked(struct image *image);
+/* live.lock held: the image goes, and the kernel may have pages of before; until image_end_over() the
+ * file counts as live, so that nobody writes such pages back. */
+void image_end_begin(struct image *image);
+void image_end_over(struct image *image);
 /* A descriptor of its own for a client. */
 int image_open(const struct image *image, bool writable);
 

@@ -39,7 +39,8 @@ static bool has_changes(const struct image *image)
 	return false;
 }
 
-/* Gate held for writing: can nobody store to it any more? */
+/* SEALED, work held: can nobody store to it any more? The kernel waits a while for who has pinned a
+ * page, so no other lock is held. */
 static bool seal(struct image *image)
 {
 	int seals = fcntl(image->fd, F_GET_SEALS);
@@ -59,33 +60,62 @@ static bool seal(struct image *image)
 
 enum retired { NOT_YET, AGAIN, LAST_LOOK, ENDED };
 
-/* From LIVE to SEALED, or to its end. */
+static void lock_state(struct image *image)
+{
+	pthread_rwlock_wrlock(&shard_of(image->live, image->ino)->gate);
+	pthread_mutex_lock(&image->live->lock);
+}
+
+static void unlock_state(struct image *image)
+{
+	pthread_mutex_unlock(&image->live->lock);
+	pthread_rwlock_unlock(&shard_of(image->live, image->ino)->gate);
+}
+
+/* From LIVE to SEALED, if it may be. */
+static enum retired begin_end(struct image *image, bool watched)
+{
+	enum retired result = LAST_LOOK;
+
+	lock_state(image);
+	if (image->attached)
+		result = NOT_YET;
+	else if (watched && has_changes(image))
+		result = AGAIN;
+	if (result == LAST_LOOK) {
+		image->state = SEALED;
+		image->retire_error = 0;
+	}
+	unlock_state(image);
+	return result;
+}
+
+/* To its end, or back to LIVE. */
 static enum retired close_image(struct image *image, bool watched)
 {
 	struct live *live = image->live;
-	struct shard *s = shard_of(live, image->ino);
-	enum retired result = NOT_YET;
+	enum retired result = begin_end(image, watched);
+	bool sealed;
 
-	pthread_rwlock_wrlock(&s->gate);
-	pthread_mutex_lock(&live->lock);
-	if (image->attached) {
-		result = NOT_YET;
-	} else if (watched && has_changes(image)) {
-		result = AGAIN;
-	} else if (!seal(image)) {
+	if (result != LAST_LOOK)
+		return result;
+	sealed = seal(image);
+	lock_state(image);
+	if (!sealed) {
 		image->suspect = true;
 		image->retry_at = live_now_ms() + RETRY_MS;
+		image->state = LIVE;
+		pthread_cond_broadcast(&live->changed);
+		result = NOT_YET;
 	} else {
 		live->stats.foreign_seals += image->foreign;
-		watched = watched && !image->foreign;
-		result = watched ? ENDED : LAST_LOOK;
-		if (watched)
+		if (watched && !image->foreign) {
+			image_end_begin(image);
 			image_remove_locked(image);
-		else
-			image->state = SEALED;
+			result = ENDED;
+		}
 	}
-	pthread_mutex_unlock(&live->lock);
-	pthread_rwlock_unlock(&s->gate);
+	unlock_state(image);
 	if (result == ENDED)
 		store_forget(live->opt.store, image->ino, 1);
 	return result;
@@ -121,8 +151,12 @@ static void retire(struct image *image)
 	if (how == LAST_LOOK && r == 0) {
 		image->suspect = true;
 		r = image_flush(image, &ignored);
-		if (r == 0)
+		if (r == 0) {
+			pthread_mutex_lock(&image->live->lock);
+			image_end_begin(image);
+			pthread_mutex_unlock(&image->live->lock);
 			image_remove(image);
+		}
 	}
 	if (r < 0)
 		try_later(image, r);
@@ -177,6 +211,8 @@ static void tend(void *arg)
 	pthread_mutex_unlock(&image->work);
 	if (gone || due)
 		image_invalidate(live, image->ino, atomic_exchange(&image->read_cached, false));
+	if (gone)
+		image_end_over(image);
 	image_put(image);
 }
 

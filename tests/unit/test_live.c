@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -26,8 +27,11 @@ static struct live *live;
 static _Atomic unsigned delivered;
 static _Atomic bool writers;
 
+static _Atomic unsigned delivered_paged; /* of files that counted as not live */
+
 static int deliver(void *arg, uint64_t ino)
 {
+	delivered_paged += !live_is(live, ino);
 	delivered++;
 	return 0;
 }
@@ -80,7 +84,7 @@ static void begin(unsigned seconds)
 		fail_msg("%s", err.text);
 	o.store = s;
 	assert_int_equal(live_new(&o, &live), 0);
-	delivered = 0;
+	delivered = delivered_paged = 0;
 	writers = false;
 }
 
@@ -531,6 +535,59 @@ static void test_retired(void **state)
 }
 
 /* A mapping that outlives its client keeps the image, and what is stored to it then. */
+/* Until the kernel has dropped its pages, whoever opens the file must not write through them. */
+static void test_old_pages(void **state)
+{
+	struct fixture_client c;
+	unsigned before;
+	char buf[PAGE];
+	uint64_t ino;
+
+	begin(0);
+	ino = make("f", 3 * PAGE, "explicit");
+	for (unsigned track = 0; track < 2; track++) {
+		attach(ino, true, track, &c);
+		assert_int_equal(live_read(live, ino, buf, PAGE, 0, true), PAGE);
+		strcpy((char *)c.map, "newer than what the kernel has");
+		before = delivered;
+		fixture_detach(&c, track);
+		assert_true(soon(is_gone, ino));
+		assert_true(delivered > before);
+		assert_int_equal(delivered_paged, 0);
+		assert_false(live_any(live));
+	}
+	end();
+}
+
+/* A page that somebody holds may still be written to: the image stays. */
+static void test_pinned(void **state)
+{
+	struct fixture_client c;
+	struct iovec iov = { .iov_len = PAGE };
+	static const struct timespec second = { .tv_sec = 1 };
+	char buf[PAGE];
+	uint64_t ino;
+	int fds[2];
+
+	begin(0);
+	ino = make("f", 3 * PAGE, "explicit");
+	attach(ino, true, true, &c);
+	strcpy((char *)c.map, "pinned");
+	assert_int_equal(pipe(fds), 0);
+	iov.iov_base = c.map;
+	assert_int_equal(vmsplice(fds[1], &iov, 1, 0), PAGE);
+	fixture_detach(&c, true);
+	nanosleep(&second, NULL);
+	assert_true(live_is(live, ino));
+	assert_int_equal(live_write(live, ino, "P", 1, 0, LIVE_WAIT), 1);
+	assert_int_equal(read(fds[0], buf, PAGE), PAGE);
+	close(fds[0]);
+	close(fds[1]);
+	assert_true(soon(is_gone, ino));
+	expect(ino, 0, "Pinned");
+	end();
+}
+
 static void test_outlived(void **state)
 {
 	struct fixture_client c;
@@ -657,6 +714,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_full, setup_small, fixture_teardown),
 		TEST(test_periodic),
 		TEST(test_retired),
+		TEST(test_old_pages),
+		TEST(test_pinned),
 		TEST(test_outlived),
 		TEST(test_foreign_seals),
 		TEST(test_requests),

@@ -96,5 +96,10 @@ assert os.copy_file_range(fd, fd, PAGE, offset_src=end, offset_dst=end + 2 * PAG
 assert os.pread(other, 6, end + 2 * PAGE) == b'behind'
 os.truncate(name, len(want))
 assert os.fstat(fd).st_size == len(want)
+# Room for all of it is not taken from the memory.
+os.posix_fallocate(fd, 0, 1 << 30)
+st = os.fstat(fd)
+assert st.st_size == 1 << 30 and st.st_blocks * 512 < 64 << 20, st
+os.truncate(name, len(want))
 assert os.pread(other, PAGE * 4, len(want) - 8) == b'appended'
 print('ok: O_DIRECT, truncation, holes, allocation and copies')
