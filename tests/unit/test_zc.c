@@ -299,6 +299,34 @@ static void by_address(void **state)
 	zc_close(f);
 }
 
+/* The same answer to all kinds of arguments */
+static void as_msync(void **state)
+{
+	static const size_t lengths[] = {
+		0, 1, 4095, 4096, 4097, 1 << 20, (size_t)1 << 40, SIZE_MAX - 4096, SIZE_MAX
+	};
+	char *map;
+	zc_file *f = mapped(ZC_RDWR, &map);
+	char *two = mmap(NULL, 2 * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *starts[] = { NULL, map, map + 1, map + page, two, two + page, (char *)-page };
+
+	munmap(two + page, page);
+	for (size_t s = 0; s < sizeof(starts) / sizeof(*starts); s++)
+		for (size_t l = 0; l < sizeof(lengths) / sizeof(*lengths); l++)
+			for (int flags = 0; flags <= 16; flags++) {
+				int want, code;
+
+				errno = 0;
+				want = msync(starts[s], lengths[l], flags);
+				code = errno;
+				errno = 0;
+				assert_int_equal(zc_msync(starts[s], lengths[l], flags), want);
+				assert_int_equal(want ? errno : 0, code);
+			}
+	munmap(two, page);
+	zc_close(f);
+}
+
 static void rolling_back(void **state)
 {
 	struct stat st;
@@ -331,6 +359,7 @@ int main(void)
 		cmocka_unit_test_setup(passthrough, each),
 		cmocka_unit_test_setup(several, each),
 		cmocka_unit_test_setup(by_address, each),
+		cmocka_unit_test_setup(as_msync, each),
 		cmocka_unit_test_setup(rolling_back, each),
 	};
 
