@@ -170,7 +170,7 @@ static int store_diff(struct pt_diff *d, const struct stat *before)
 	}
 	r = write_held(d, &to);
 	if (r == -ENOSPC && !d->held) { /* a commit frees what others have replaced: once more */
-		r = store_commit(fs.store, NULL, 0, 0);
+		r = store_make_room(fs.store, d->pages + 64);
 		if (r == 0)
 			r = write_held(d, &to);
 	}

@@ -50,15 +50,12 @@ static void note(struct taken *t)
 /* Small ones take their pages within the hold, where no commit can make room: before, if it must be. */
 static void make_room(const struct taken *t, size_t n)
 {
-	struct store *store = t[0].image->live->opt.store;
-	struct store_space space;
 	uint64_t need = 64;
 
 	for (size_t i = 0; i < n; i++)
 		need += t[i].many ? 0 : t[i].pages;
-	store_get_space(store, &space);
-	if (need > space.avail_pages)
-		store_commit(store, NULL, 0, 0); /* gives replaced pages back */
+	store_make_room(t[0].image->live->opt.store,
+			need); /* if not: -ENOSPC, from who asks for them */
 }
 
 /* ret_half: something may have changed in the store. */

@@ -153,6 +153,15 @@ int alloc_pages(struct store *s, uint64_t hint, uint64_t want, uint64_t *ret_pag
 	return r;
 }
 
+int store_make_room(struct store *s, uint64_t pages)
+{
+	LOCKED(s);
+
+	/* What the log names does not leave the quarantine before it begins anew. */
+	return alloc_available(s) - s->intent.waiting < pages ? commit_wait_locked(s, COMMIT_WHOLE)
+							      : 0;
+}
+
 /* ---- runs for scattered pages -------------------------------------------------------------- */
 
 /* The first free run of at least `least` pages from `n` on, cut to `want`; the longest seen. */

@@ -44,10 +44,12 @@ void quarantine_advance(struct store *s)
 }
 
 /* Without memory for the list the pages are lost until the next mount, no more. */
-static void release(struct store *s, struct extents *list, uint64_t page, uint64_t count)
+static bool release(struct store *s, struct extents *list, uint64_t page, uint64_t count)
 {
-	if (extents_add(list, page, count) == 0)
-		s->quarantined += count;
+	if (extents_add(list, page, count) < 0)
+		return false;
+	s->quarantined += count;
+	return true;
 }
 
 void alloc_release(struct store *s, uint64_t page, uint64_t count)
@@ -62,7 +64,8 @@ void alloc_release(struct store *s, uint64_t page, uint64_t count)
 		bool named = placed && bit_get(placed, in);
 
 		stop = placed ? bit_find(placed, in, end, !named) : end;
-		release(s, named ? &s->intent.released : now, page, stop - in);
+		if (release(s, named ? &s->intent.released : now, page, stop - in) && named)
+			s->intent.waiting += stop - in;
 		page += stop - in;
 		count -= stop - in;
 	}
@@ -93,6 +96,7 @@ void alloc_unplace_all(struct store *s)
 	struct extents list = s->intent.released;
 
 	s->intent.released = (struct extents){ 0 };
+	s->intent.waiting = 0;
 	for (size_t r = 0; r < s->nregions; r++) {
 		free(s->regions[r].placed);
 		s->regions[r].placed = NULL;

@@ -327,6 +327,9 @@ struct store_space {
 	uint64_t total_pages, avail_pages, inodes;
 };
 void store_get_space(struct store *store, struct store_space *ret_space);
+/* Not in a hold: that many pages for what follows in one, where no commit can make room, if a commit can
+ * make it here. (It takes names and attributes, nobody's data.) -EIO: the store failed. */
+int store_make_room(struct store *store, uint64_t pages);
 /* Space is so low that files opened for writing should bypass the kernel's page cache, so that
  * write(2) itself can say ENOSPC. Cheap. */
 bool store_is_low(struct store *store);

@@ -207,6 +207,7 @@ struct intent {
 	uint64_t placed;	 /* pages that it names by their places */
 	uint64_t pages;		 /* pages that it has the bytes of */
 	struct extents released; /* those of them that nothing else names any more */
+	uint64_t waiting;	 /* pages in that list: part of what is in quarantine */
 	/* The record being made. */
 	uint8_t *entries;
 	struct iovec *iov;
@@ -543,6 +544,7 @@ int intent_replay(struct store *s, struct zu_err *err);
 /* commit.c */
 int commit_start_thread(struct store *s);
 void commit_stop_thread(struct store *s);
+#define COMMIT_WHOLE 4u /* into LMDB, also where the intent log would do */
 int commit_wait_locked(struct store *s, unsigned flags); /* gives the lock up meanwhile */
 void commit_kick(struct store *s);
 /* apply.c, apply_data.c, apply_free.c: into LMDB, without the lock */

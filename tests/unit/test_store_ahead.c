@@ -387,6 +387,39 @@ static void test_replay_needs_no_room(void **state)
 	fixture_check_sound();
 }
 
+/* What the log names is not there for who needs room in a hold: a commit before it gives it back. */
+static void test_room_for_a_hold(void **state)
+{
+	(void)state;
+	fill(PAGES, info().avail_pages - 150, 'z');
+	for (int k = 0; k < 4; k++)
+		assert_int_equal(store_commit(s, NULL, 0, STORE_COMMIT_EVERYTHING), 0);
+	ahead(120, 'b');
+	commit();
+	ahead(120, 'c'); /* those of 'b' wait for the log to begin anew */
+	commit();
+	fill(0, 1, 'd');
+	assert_int_equal(store_make_room(s, 60), 0);
+	store_hold_begin(s);
+	for (uint64_t n = 0; n < 60; n += 10)
+		fill(130 + n, 10, 'e');
+	store_hold_end(s);
+	commit();
+	crash();
+	open_with(false);
+	assert_int_equal(get(0), 'd');
+	assert_int_equal(get(2), 'c');
+	assert_int_equal(get(189), 'e');
+	/* Nobody's data are committed by it. */
+	fill(0, 1, 'f');
+	assert_int_equal(store_make_room(s, info().avail_pages + 1), 0);
+	crash();
+	open_with(false);
+	assert_int_equal(get(0), 'd');
+	store_close(s);
+	fixture_check_sound();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -399,6 +432,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_memory, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup_small, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_replay_needs_no_room, setup_small,
+						fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_room_for_a_hold, setup_small,
 						fixture_teardown),
 	};
 
