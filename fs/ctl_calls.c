@@ -62,7 +62,7 @@ static void commit_live(void *arg)
 /* Some of them may be live. */
 static void start_live(struct commit *c)
 {
-	int r = live_run(fs_live, LIVE_OF_CLIENT, c->inos[0], commit_live, c);
+	int r = live_run(fs_live, LIVE_OF_CLIENT, c->inos[0], c->call->peer.uid, commit_live, c);
 
 	if (r == 0)
 		return;

@@ -15,6 +15,7 @@
 #include "live.h"
 #include "passthrough.h"
 
+#define OPENS UINT64_MAX /* for all that wait: few threads */
 enum { ENDS_MS = 2500 }; /* so long an open waits for the end of an image: also for a second try */
 
 struct opened {
@@ -30,6 +31,7 @@ struct opening {
 	bool made; /* by CREATE or TMPFILE: the answer has an entry */
 	struct store_attr attr;
 	struct fuse_open_out out;
+	int64_t until; /* ms: waits */
 };
 
 static bool can_write(uint32_t flags)
@@ -157,10 +159,9 @@ static void take_later(void *arg)
 {
 	static const struct timespec step = { .tv_nsec = 5000000 };
 	struct opening *o = arg;
-	int64_t until = fs_now_ms() + ENDS_MS;
 	int r = -EBUSY;
 
-	while (r == -EBUSY && fs_now_ms() < until) {
+	while (r == -EBUSY && fs_now_ms() < o->until) {
 		nanosleep(&step, NULL);
 		if (!fs_live_direct(o->pass.ino))
 			r = take_handle(o->pass.ino, o->pass.flags, &o->out);
@@ -177,7 +178,8 @@ static bool wait_for_end(const struct opening *o)
 	if (!copy)
 		return false;
 	*copy = *o;
-	if (live_run(fs_live, LIVE_OF_KERNEL, o->pass.ino, take_later, copy) == 0)
+	copy->until = fs_now_ms() + ENDS_MS;
+	if (live_run(fs_live, LIVE_OF_CLIENT, OPENS, o->pass.uid, take_later, copy) == 0)
 		return true;
 	free(copy);
 	return false;

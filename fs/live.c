@@ -225,6 +225,8 @@ static void parked_run(void *arg)
 static void park(const struct request *r)
 {
 	size_t size = sizeof(*r->in) + r->size;
+	/* (Nobody waits for somebody else's fsync; for writes the kernel may.) */
+	uid_t uid = r->in->opcode == FUSE_FSYNC ? r->in->uid : 0;
 	struct parked *p = NULL;
 	int result = -EBUSY;
 
@@ -236,7 +238,7 @@ static void park(const struct request *r)
 		p->size = size;
 		memcpy(&p->in, r->in, sizeof(p->in));
 		memcpy(&p->in + 1, r->arg, r->size);
-		result = live_run(fs_live, LIVE_OF_KERNEL, r->in->nodeid, parked_run, p);
+		result = live_run(fs_live, LIVE_OF_KERNEL, r->in->nodeid, uid, parked_run, p);
 	}
 	if (result < 0) {
 		atomic_fetch_sub(&parked_bytes, size);

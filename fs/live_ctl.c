@@ -267,7 +267,7 @@ static void attach_begin(struct ctl_call *call)
 	pthread_mutex_lock(&lock);
 	LIST_INSERT_HEAD(&connections, c, link);
 	pthread_mutex_unlock(&lock);
-	r = live_run(fs_live, LIVE_OF_CLIENT, c->ino, attach, c);
+	r = live_run(fs_live, LIVE_OF_CLIENT, c->ino, peer.uid, attach, c);
 	if (r < 0) {
 		rest(c);
 		refuse(call, r, NULL);
@@ -454,7 +454,7 @@ void live_ctl_call(struct ctl_call *call)
 		status(c, call);
 		return;
 	}
-	r = live_run(fs_live, LIVE_OF_CLIENT, c->ino, jobs[call->type], c);
+	r = live_run(fs_live, LIVE_OF_CLIENT, c->ino, call->peer.uid, jobs[call->type], c);
 	if (r < 0) {
 		rest(c);
 		refuse(call, r, NULL);

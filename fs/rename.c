@@ -79,7 +79,7 @@ static void go_on(struct parked *p, int result, void (*fn)(void *arg))
 		fn(p);
 		return;
 	}
-	r = live_run(fs_live, LIVE_OF_KERNEL, p->n ? p->inos[0] : p->ino, fn, p);
+	r = live_run(fs_live, LIVE_OF_KERNEL, p->n ? p->inos[0] : p->ino, 0, fn, p);
 	if (r < 0) {
 		p->result = r;
 		fn(p);

@@ -13,11 +13,12 @@
 
 #include "live/live_i.h"
 
-enum { CLASSES = 2, THREADS = 64, PER_KEY = 4, IDLE_SECONDS = 10 };
+enum { CLASSES = 2, THREADS = 64, PER_KEY = 4, PER_USER = 16, IDLE_SECONDS = 10 };
 
 struct job {
 	TAILQ_ENTRY(job) link;
 	uint64_t key;
+	uid_t uid;
 	live_job_fn *fn;
 	void *arg;
 };
@@ -41,14 +42,17 @@ struct start {
 	struct class *class;
 };
 
-static unsigned running_for(const struct class *c, uint64_t key)
+static bool may_run(const struct class *c, const struct job *job)
 {
+	bool trusted = live_is_trusted(job->uid);
+	unsigned same_key = 0, same_user = 0;
 	const struct job *j;
-	unsigned n = 0;
 
-	TAILQ_FOREACH(j, &c->running, link)
-		n += j->key == key;
-	return n;
+	TAILQ_FOREACH(j, &c->running, link) {
+		same_key += j->key == job->key;
+		same_user += j->uid == job->uid;
+	}
+	return same_key < PER_KEY && (trusted || same_user < PER_USER);
 }
 
 /* The oldest that may run. */
@@ -57,7 +61,7 @@ static struct job *next_job(struct class *c)
 	struct job *j;
 
 	TAILQ_FOREACH(j, &c->waiting, link)
-		if (running_for(c, j->key) < PER_KEY)
+		if (may_run(c, j))
 			break;
 	return j;
 }
@@ -71,7 +75,7 @@ static void run_one(struct jobs *jobs, struct class *c, struct job *j)
 	pthread_mutex_lock(&jobs->lock);
 	TAILQ_REMOVE(&c->running, j, link);
 	free(j);
-	/* One that waited for its key, if nobody else takes it. */
+	/* One that waited for its key or user, if nobody else takes it. */
 	if (c->idle && !TAILQ_EMPTY(&c->waiting))
 		pthread_cond_broadcast(&jobs->wake);
 }
@@ -138,7 +142,8 @@ static int start_thread(struct jobs *jobs, struct class *c)
 	return -r;
 }
 
-int jobs_run(struct jobs *jobs, enum live_class class, uint64_t key, live_job_fn *fn, void *arg)
+int jobs_run(struct jobs *jobs, enum live_class class, uint64_t key, uid_t uid, live_job_fn *fn,
+	     void *arg)
 {
 	struct class *c = &jobs->classes[class];
 	struct job *j = malloc(sizeof(*j)), *other;
@@ -146,7 +151,7 @@ int jobs_run(struct jobs *jobs, enum live_class class, uint64_t key, live_job_fn
 
 	if (!j)
 		return -ENOMEM;
-	*j = (struct job){ .key = key, .fn = fn, .arg = arg };
+	*j = (struct job){ .key = key, .uid = uid, .fn = fn, .arg = arg };
 	pthread_mutex_lock(&jobs->lock);
 	TAILQ_INSERT_TAIL(&c->waiting, j, link);
 	TAILQ_FOREACH(other, &c->waiting, link)

@@ -116,9 +116,10 @@ void live_free(struct live *live)
 	destroy(live);
 }
 
-int live_run(struct live *live, enum live_class class, uint64_t key, live_job_fn *fn, void *arg)
+int live_run(struct live *live, enum live_class class, uint64_t key, uid_t uid, live_job_fn *fn,
+	     void *arg)
 {
-	return jobs_run(live->jobs, class, key, fn, arg);
+	return jobs_run(live->jobs, class, key, uid, fn, arg);
 }
 
 /* ---- facts -------------------------------------------------------------------------------- */

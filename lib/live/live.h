@@ -75,11 +75,12 @@ void live_free(struct live *live);
 /* ---- jobs -------------------------------------------------------------------------------- */
 
 /* Run `fn` in a thread of the pool, where it may be slow. At most a few at once run for one `key`
- * (inode) and class; those of the kernel's requests never wait for a thread that clients keep busy.
+ * (inode) and class, or for one user (other than root and the daemon's own); those of the kernel's requests never wait for a thread that clients keep busy.
  * ENOMEM: it will not run. */
 enum live_class { LIVE_OF_CLIENT, LIVE_OF_KERNEL };
 typedef void live_job_fn(void *arg);
-int live_run(struct live *live, enum live_class class, uint64_t key, live_job_fn *fn, void *arg);
+int live_run(struct live *live, enum live_class class, uint64_t key, uid_t uid, live_job_fn *fn,
+	     void *arg);
 
 /* ---- clients ----------------------------------------------------------------------------- */
 

@@ -20,6 +20,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include "live/live.h"
 
@@ -115,6 +116,12 @@ void live_log(struct live *live, int level, const char *fmt, ...)
 static inline struct shard *shard_of(struct live *live, uint64_t ino)
 {
 	return &live->shards[ino % SHARDS];
+}
+
+/* Root, and the daemon's own user */
+static inline bool live_is_trusted(uid_t uid)
+{
+	return uid == 0 || uid == geteuid();
 }
 
 /* Gate or live.lock held. */
@@ -216,7 +223,8 @@ void tend_kick(struct live *live); /* live.lock held */
 /* ---- jobs.c ------------------------------------------------------------------------------- */
 
 struct jobs *jobs_new(void);
-int jobs_run(struct jobs *jobs, enum live_class class, uint64_t key, live_job_fn *fn, void *arg);
+int jobs_run(struct jobs *jobs, enum live_class class, uint64_t key, uid_t uid, live_job_fn *fn,
+	     void *arg);
 void jobs_free(struct jobs *jobs); /* waits until all have run */
 
 #endif

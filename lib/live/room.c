@@ -8,9 +8,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/queue.h>
-#include <unistd.h>
 
-#include "live/live.h"
+#include "live/live_i.h"
 
 struct share {
 	LIST_ENTRY(share) link;
@@ -95,7 +94,7 @@ static bool fits(uint64_t used, uint64_t bytes, uint64_t limit)
 
 int live_room_take(struct live_room *room, uid_t uid, uint64_t bytes)
 {
-	bool trusted = uid == 0 || uid == geteuid();
+	bool trusted = live_is_trusted(uid);
 	struct share *share;
 	int r = 0;
 

@@ -253,7 +253,7 @@ static int64_t look(struct live *live)
 			image->refs++;
 			image->tending = true;
 			image->tend_now = false;
-			if (jobs_run(live->jobs, LIVE_OF_CLIENT, image->ino | 1ull << 63, tend,
+			if (jobs_run(live->jobs, LIVE_OF_CLIENT, image->ino | 1ull << 63, 0, tend,
 				     image) < 0) {
 				image->refs--; /* not the last */
 				image->tending = false;
