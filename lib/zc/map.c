@@ -216,7 +216,8 @@ static int make_paged(struct zc_file *f)
 
 static bool may_stay_paged(int r)
 {
-	return r == -EBUSY || r == -ENOSPC || r == -EOPNOTSUPP || r == -EROFS || r == -ENXIO;
+	return r == -EBUSY || r == -ENOSPC || r == -EOPNOTSUPP || r == -EROFS || r == -ENXIO ||
+	       r == -EACCES;
 }
 
 int zc_map(zc_file *f, size_t capacity, void **ret_address)

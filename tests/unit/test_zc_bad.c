@@ -97,6 +97,36 @@ static void nothing_left(void **state)
 	}
 }
 
+/* Of an ordinary user: the socket lies where he may not look. */
+static int forbidden(zc_file *f, char *map)
+{
+	void *address = NULL;
+
+	if (geteuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
+		return 1;
+	if (zc_open(path, ZC_RDONLY, &f) < 0 || zc_map(f, 0, &address) != -EACCES ||
+	    !strstr(zc_error(), "Permission denied"))
+		return 2;
+	zc_close(f);
+	if (zc_open(path, ZC_RDONLY | ZC_AUTO, &f) < 0 || zc_map(f, 0, &address) < 0)
+		return 3;
+	zc_close(f);
+	return 0;
+}
+
+static void socket_out_of_bounds(void **state)
+{
+	char dir[80], name[100];
+
+	snprintf(dir, sizeof(dir), "%s.dir", path);
+	snprintf(name, sizeof(name), "%s/socket", dir);
+	assert_int_equal(mkdir(dir, 0), 0);
+	assert_int_equal(chmod(path, 0644), 0);
+	fake.elsewhere = name;
+	assert_int_equal(in_child(forbidden, NULL, NULL), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 /* The daemon lives, but its socket is not to be reached, as from another mount namespace. */
 static void socket_out_of_reach(void **state)
 {
@@ -453,6 +483,7 @@ int main(void)
 		cmocka_unit_test_setup(stale_tickets, each),
 		cmocka_unit_test_setup(nothing_left, each),
 		cmocka_unit_test_setup(socket_out_of_reach, each),
+		cmocka_unit_test_setup(socket_out_of_bounds, each),
 		cmocka_unit_test_setup(staying_paged, each),
 		cmocka_unit_test_setup(ended_daemon, each),
 		cmocka_unit_test_setup(threads, each),

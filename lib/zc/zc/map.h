@@ -123,8 +123,8 @@ ZC_API int zc_create(const char *path, unsigned flags, mode_t mode, uint64_t siz
  * this process's namespaces; ESTALE: the file is gone, or the daemon; EACCES: the control socket belongs
  * to somebody else, or may not be reached; EMFILE, ENFILE, ENOMEM; EIO: the store failed; EPERM: after
  * fork, or the process has another effective user than for files (setfsuid(2)). With ZC_AUTO the file is
- * mapped as a paged one where the error would be EBUSY, ENOSPC, EOPNOTSUPP, EROFS or ENXIO; for that it
- * is opened once more, with open(2)'s errors. ZC_PAGED: those of mmap(2); ENODEV: the file is live.
+ * mapped as a paged one where the error would be EBUSY, ENOSPC, EOPNOTSUPP, EROFS, ENXIO or EACCES; for
+ * that it is opened once more, with open(2)'s errors. ZC_PAGED: those of mmap(2); ENODEV: the file is live.
  */
 ZC_API int zc_map(zc_file *file, size_t capacity, void **ret_address);
 
