@@ -81,15 +81,44 @@ static void new_image(void)
 		fcntl(fake.memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
 }
 
+static uint32_t dice(uint32_t sides)
+{
+	fake.lies ^= fake.lies << 13;
+	fake.lies ^= fake.lies >> 17;
+	fake.lies ^= fake.lies << 5;
+	return fake.lies % sides;
+}
+
+/* Change what is in `bytes`, and how long it is. */
+static size_t lie(uint8_t *bytes, size_t length, size_t room)
+{
+	switch (dice(6)) {
+	case 0:
+		return dice((uint32_t)length + 1);
+	case 1:
+		return length + dice((uint32_t)(room - length));
+	case 2: /* one bit */
+		bytes[dice((uint32_t)length)] ^= (uint8_t)(1u << dice(8));
+		return length;
+	case 3: /* a number */
+		for (uint32_t at = dice((uint32_t)length), i = 0; i < 8 && at + i < length; i++)
+			bytes[at + i] = (uint8_t)dice(256);
+		return length;
+	default:
+		return length;
+	}
+}
+
 static void answer(int to, unsigned type, int status, const void *body, size_t length, int fd)
 {
 	struct zc_ctl_header h = { 0 };
-	struct iovec iov[2] = { { &h, sizeof(h) }, { (void *)(uintptr_t)body, length } };
+	uint8_t bytes[2048] = { 0 };
+	struct iovec iov = { bytes, sizeof(h) + length };
 	union {
 		char buffer[CMSG_SPACE(4 * sizeof(int))];
 		struct cmsghdr align;
 	} control = { .buffer = { 0 } };
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	size_t fds = 1 + (size_t)fake.extra_fds;
 
 	zu_put_le32(h.magic, ZC_CTL_MAGIC);
@@ -107,6 +136,14 @@ static void answer(int to, unsigned type, int status, const void *body, size_t l
 		c->cmsg_len = CMSG_LEN(fds * sizeof(int));
 		for (size_t i = 0; i < fds; i++)
 			memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(int));
+	}
+	memcpy(bytes, &h, sizeof(h));
+	if (length)
+		memcpy(bytes + sizeof(h), body, length);
+	if (fake.lies) {
+		iov.iov_len = lie(bytes, iov.iov_len, sizeof(bytes));
+		if (dice(20) == 0)
+			msg.msg_controllen = 0;
 	}
 	sendmsg(to, &msg, MSG_NOSIGNAL);
 }

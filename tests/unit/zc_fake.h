@@ -16,6 +16,7 @@ struct fake {
 	int refuse_type;       /* requests of this type fail ... */
 	int refuse_status;     /* ... so */
 	bool hang_up;	       /* instead of an answer to refuse_type */
+	uint32_t lies;	       /* not 0: answers are changed at random, from this seed on */
 	int stale;	       /* so many tickets more are unknown */
 	int extra_fds;	       /* of ATTACH's answer, besides the image */
 	int hold_type;	       /* requests of this type are not answered until this is -1 */
