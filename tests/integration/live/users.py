@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Ordinary users: a daemon and clients without privilege; and clients of another user than the daemon's,
 with the permission of the file."""
+import atexit
 import errno
 import os
 import shutil
@@ -27,6 +28,7 @@ if os.geteuid() == 0:
     b.process = subprocess.Popen([T + "/live_client"], stdin=subprocess.PIPE, text=True,
                                  stdout=subprocess.PIPE, user=65534, group=65534, extra_groups=[],
                                  env=os.environ | {"LD_LIBRARY_PATH": T + "/zc"})
+    atexit.register(b.leave)
     refused(errno.EACCES, b.open, 0, "w", mine)
     b.open(0, "r", mine)
     b.map(0, 0)
