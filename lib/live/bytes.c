@@ -90,11 +90,12 @@ static int zero_piece(const struct image *image, uint64_t from, uint64_t end)
 	return r;
 }
 
-int image_zero(const struct image *image, uint64_t offset, uint64_t limit)
+int image_zero(struct image *image, uint64_t offset, uint64_t limit)
 {
 	uint64_t end;
 	int r = 0;
 
+	atomic_store(&image->blocks, 0);
 	for (; r == 0 && image_data(image, &offset, limit, &end); offset = end)
 		r = zero_piece(image, offset, end);
 	return r;

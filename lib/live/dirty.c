@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -238,6 +239,18 @@ static void take_written(struct image *image, struct snapshot *ret)
 	}
 }
 
+/* A hole that a client makes (MADV_REMOVE) shows in no page table, but the image takes less memory then. */
+static bool has_shrunk(struct image *image)
+{
+	uint64_t before;
+	struct stat st;
+
+	if (fstat(image->fd, &st) < 0)
+		return true;
+	before = atomic_exchange(&image->blocks, (uint64_t)st.st_blocks);
+	return before && (uint64_t)st.st_blocks < before;
+}
+
 int image_collect(struct image *image, struct snapshot *ret)
 {
 	struct live *live = image->live;
@@ -247,7 +260,7 @@ int image_collect(struct image *image, struct snapshot *ret)
 	take_written(image, ret);
 	ret->compared = 0;
 	/* Before the look: what sets it later asks for another comparison. */
-	compare = image->suspect;
+	compare = has_shrunk(image) || image->suspect;
 	image->suspect = false;
 	compare |= scan_clients(image, ret->size);
 	if (!compare)

@@ -253,6 +253,7 @@ int image_fill(struct image *image)
 	struct live *live = image->live;
 	int64_t begin = live_now_ms();
 	struct store_attr attr;
+	struct stat st;
 	int r = store_getattr(live->opt.store, image->ino, &attr);
 
 	if (r == 0 && attr.size > image->capacity) /* it grew when the kernel's pages came */
@@ -267,6 +268,7 @@ int image_fill(struct image *image)
 		return r;
 	atomic_store(&image->size, attr.size);
 	image->cut = attr.size;
+	atomic_store(&image->blocks, fstat(image->fd, &st) < 0 ? 0 : (uint64_t)st.st_blocks);
 	pthread_mutex_lock(&live->lock);
 	image->explicit_policy = attr.flags & STORE_INODE_EXPLICIT;
 	image->fill_ms = (uint64_t)(live_now_ms() - begin);

@@ -59,6 +59,7 @@ struct image {
 	uint64_t cut;		  /* gate: the least size since the store was told */
 	_Atomic uint64_t *wrote;  /* gate: pages changed by requests */
 	_Atomic bool read_cached; /* the kernel may have pages of it */
+	_Atomic uint64_t blocks;  /* that it took at the last look; 0: it gave some back since */
 	/* live.lock: */
 	TAILQ_HEAD(, live_client) clients;
 	unsigned attached; /* clients not gone */
@@ -158,7 +159,7 @@ int image_open(const struct image *image, bool writable);
 ssize_t image_pread(const struct image *image, void *buf, size_t length, uint64_t offset);
 int image_pwrite(const struct image *image, const void *buf, size_t length, uint64_t offset);
 /* Zeros; pages that have none yet are left alone. */
-int image_zero(const struct image *image, uint64_t offset, uint64_t end);
+int image_zero(struct image *image, uint64_t offset, uint64_t end);
 /* [*from, *end) is the next piece from `*from` on, below `limit`, with memory behind it; false:
  * none. */
 bool image_data(const struct image *image, uint64_t *from, uint64_t limit, uint64_t *ret_end);

@@ -320,6 +320,63 @@ static void test_tracked(void **state)
 	end();
 }
 
+/* The client gives memory back that it has stored to, page tables and all: its stores are found. */
+static void test_given_back(void **state)
+{
+	const uint64_t size = 8 << 20;
+	struct live_commit_result result = { 0 };
+	struct fixture_client c;
+	uint8_t page[PAGE];
+	uint64_t ino;
+
+	begin(0);
+	ino = make("f", size, "explicit");
+	attach(ino, true, true, &c);
+	if (!c.tracked)
+		skip();
+	for (int advice = 0; advice < 2; advice++) {
+		memset(c.map, 'a' + advice, size);
+		assert_int_equal(madvise(c.map, size, advice ? MADV_PAGEOUT : MADV_DONTNEED), 0);
+		assert_int_equal(live_commit(live, &ino, 1, 0, &result), 0);
+		assert_int_equal(result.compared, 0);
+		for (uint64_t at = 0; at < size; at += PAGE) {
+			assert_int_equal(store_pread(s, ino, page, PAGE, at), PAGE);
+			assert_int_equal(page[0], 'a' + advice);
+		}
+	}
+	fixture_detach(&c, true);
+	end();
+}
+
+/* A client makes holes where it has stored nothing. */
+static void test_hole_of_client(void **state)
+{
+	const uint64_t size = 8 << 20, from = 2 << 20, length = 1 << 20;
+	struct live_commit_result result = { 0 };
+	struct fixture_client c;
+	uint64_t ino;
+
+	begin(0);
+	ino = make("f", size, "explicit");
+	attach(ino, true, true, &c);
+	memset(c.map, 'a', size);
+	assert_int_equal(live_commit(live, &ino, 1, 0, NULL), 0);
+	assert_int_equal(madvise(c.map + from, length, MADV_REMOVE), 0);
+	c.map[0] = 'b';
+	assert_int_equal(live_commit(live, &ino, 1, 0, &result), 0);
+	assert_int_equal(result.written, length / PAGE + 1);
+	/* Those of the mount are known: no comparison. */
+	assert_int_equal(live_fallocate(live, ino, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					size / 2, length),
+			 0);
+	assert_int_equal(live_commit(live, &ino, 1, 0, &result), 0);
+	assert_int_equal(result.written, length / PAGE);
+	if (c.tracked)
+		assert_int_equal(result.compared, 0);
+	fixture_detach(&c, true);
+	end();
+}
+
 static void test_untracked(void **state)
 {
 	struct live_commit_result r;
@@ -706,6 +763,8 @@ int main(void)
 		TEST(test_share),
 		TEST(test_cached_writer),
 		TEST(test_tracked),
+		TEST(test_given_back),
+		TEST(test_hole_of_client),
 		TEST(test_untracked),
 		TEST(test_lying_tracker),
 		TEST(test_several),
