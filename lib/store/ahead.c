@@ -79,12 +79,19 @@ static int allocate(struct store_ahead *a, size_t *ret_runs)
 	struct store *s = a->store;
 	LOCKED(s);
 	size_t n = a->written;
+	bool again = true;
 
 	*ret_runs = 0;
 	while (n < a->count) {
 		uint64_t page, count;
 		int r = alloc_run(s, a->count - n, &page, &count);
 
+		/* In a hold of others it makes no commit; here nobody is in one of his own. */
+		if (r == -ENOSPC && again) {
+			again = false;
+			if (commit_wait_locked(s, STORE_COMMIT_ALL) == 0)
+				continue;
+		}
 		if (r < 0) {
 			a->count = n;
 			return r;

@@ -247,7 +247,7 @@ int store_ahead_new(struct store *store, struct store_ahead **ret_ahead); /* ENO
 /* The next page (number `page` of the file, 4096 bytes, page aligned) to be written. All of a file
  * follow one another, each page once. `bytes` stays as it is until store_ahead_write(). */
 int store_ahead_add(struct store_ahead *ahead, uint64_t ino, uint64_t page, const void *bytes);
-/* Write what was added. ENOSPC EIO EFAULT: some of `bytes` can't be read. After an error: free it. */
+/* Not in a hold: write what was added. ENOSPC EIO EFAULT: some of `bytes` can't be read. After an error: free it. */
 int store_ahead_write(struct store_ahead *ahead);
 /* The pages of the next file, `ino`, become what it shows; its size stays. Call it between
  * store_hold_begin() and _end(), or a commit may take half of them. flags: STORE_WRITE_KEEP_TIMES.

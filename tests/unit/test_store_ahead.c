@@ -2,6 +2,8 @@
 /* Pages written ahead, and the intent log naming pages by their places. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -387,17 +389,23 @@ static void test_replay_needs_no_room(void **state)
 	fixture_check_sound();
 }
 
-/* What the log names is not there for who needs room in a hold: a commit before it gives it back. */
-static void test_room_for_a_hold(void **state)
+/* Some 30 pages are free; 60 more, those of 'b', wait for the log to begin anew. */
+static void leave_little_room(void)
 {
-	(void)state;
 	fill(PAGES, info().avail_pages - 150, 'z');
 	for (int k = 0; k < 4; k++)
 		assert_int_equal(store_commit(s, NULL, 0, STORE_COMMIT_EVERYTHING), 0);
 	ahead(120, 'b');
 	commit();
-	ahead(120, 'c'); /* those of 'b' wait for the log to begin anew */
+	ahead(120, 'c');
 	commit();
+}
+
+/* What the log names is not there for who needs room in a hold: a commit before it gives it back. */
+static void test_room_for_a_hold(void **state)
+{
+	(void)state;
+	leave_little_room();
 	fill(0, 1, 'd');
 	assert_int_equal(store_make_room(s, 60), 0);
 	store_hold_begin(s);
@@ -420,6 +428,37 @@ static void test_room_for_a_hold(void **state)
 	fixture_check_sound();
 }
 
+static sem_t held;
+
+static void *hold_a_while(void *unused)
+{
+	(void)unused;
+	store_hold_begin(s);
+	sem_post(&held);
+	sleep(1);
+	store_hold_end(s);
+	return NULL;
+}
+
+/* Pages written ahead find that room also while others hold the store. */
+static void test_room_in_others_hold(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	leave_little_room();
+	sem_init(&held, 0, 0);
+	assert_int_equal(pthread_create(&thread, NULL, hold_a_while, NULL), 0);
+	sem_wait(&held);
+	ahead(120, 'd');
+	pthread_join(thread, NULL);
+	sem_destroy(&held);
+	commit();
+	expect(120, 'd', 'a');
+	store_close(s);
+	fixture_check_sound();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -434,6 +473,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_replay_needs_no_room, setup_small,
 						fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_room_for_a_hold, setup_small,
+						fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_room_in_others_hold, setup_small,
 						fixture_teardown),
 	};
 
