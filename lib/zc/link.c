@@ -192,7 +192,8 @@ static ssize_t receive(int link, struct reply *reply, int *ret_fd)
 	}
 	if (n < 0 && errno != ECONNRESET)
 		return -errno;
-	r = n > 0 ? take_descriptor(&msg, ret_fd) : 0;
+	/* (An empty message may bring one, too.) */
+	r = n >= 0 ? take_descriptor(&msg, ret_fd) : 0;
 	if (r < 0)
 		return r;
 	if (n < (ssize_t)sizeof(reply->header) || zu_get_le32(reply->header.magic) != ZC_CTL_MAGIC)

@@ -94,7 +94,7 @@ static size_t lie(uint8_t *bytes, size_t length, size_t room)
 {
 	switch (dice(6)) {
 	case 0:
-		return dice((uint32_t)length + 1);
+		return dice(4) ? dice((uint32_t)length + 1) : 0; /* (with descriptors) */
 	case 1:
 		return length + dice((uint32_t)(room - length));
 	case 2: /* one bit */
