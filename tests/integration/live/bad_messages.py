@@ -88,7 +88,11 @@ pagemap = os.open("/proc/self/pagemap", os.O_RDONLY)
 null, pipe = os.open("/dev/zero", os.O_RDWR), os.pipe()
 sockets = socket.socketpair()
 mounted = os.open(path, os.O_RDONLY)
-lies = [(4096, image.capacity, fd) for fd in (null, pipe[0], sockets[0].fileno(), mounted)]
+odd = [os.open(name, os.O_RDONLY) for name in (
+    "/proc/self/mem", "/proc/self/maps", "/proc/self", "/proc/self/ns/mnt", "/proc/version", T, m.path,
+    f"/proc/{good.process.pid}/pagemap", f"/proc/{m.pid()}/pagemap" if os.geteuid() == 0 else "/proc/stat")]
+odd += [image.fd, os.open(path, os.O_RDWR), os.open(T, os.O_PATH)]
+lies = [(4096, image.capacity, fd) for fd in (null, pipe[0], sockets[0].fileno(), mounted, *odd)]
 lies += [(a, n, pagemap) for a, n in (
     (1, 4096), (4096, 1), (4096, 2 * image.capacity), (2**64 - 4096, 8192), (2**63, 2**63),
     (4096, image.capacity), (0, image.capacity), (2**64 - 4096, 4096))]
@@ -114,8 +118,9 @@ for address_, length, fd in lies:
     equal("the good one's", good.get(0, 50000, 9), f"good-{rounds:04}")
     os.close(i.fd)
     x.close()
-for fd in pagemap, null, *pipe, mounted:
-    os.close(fd)
+for fd in pagemap, null, *pipe, mounted, *odd:
+    if fd != image.fd:
+        os.close(fd)
 serves("TRACK with wrong descriptors, addresses and lengths")
 
 # ---- form

@@ -98,6 +98,8 @@ static void store_by_write(unsigned page)
 	if (fd < 0)
 		fd = open(path, O_RDWR | O_CLOEXEC);
 	n = fd < 0 ? -1 : pwrite(fd, &value, sizeof(value), page * PAGE + me * sizeof(value));
+	if (n < 0 && errno == ENOSPC)
+		return;
 	if (n != sizeof(value))
 		ended(-errno);
 	end_store(page, value);
@@ -141,6 +143,8 @@ static void commit(void)
 		r = fdatasync(fd) < 0 ? -errno : 0;
 	else
 		r = zc_commit(file);
+	if (r == -ENOSPC)
+		return;
 	if (r < 0)
 		ended(r);
 	for (unsigned page = 0; page < PAGES; page++)
