@@ -55,7 +55,7 @@ struct pt_run {
 struct pt_diff {
 	struct pt_memory *m;
 	uint64_t ino;
-	bool held, times_set;
+	bool times_set;
 	uint64_t size; /* of the image */
 	struct pt_run *runs;
 	size_t n, room;

@@ -20,6 +20,45 @@ static _Atomic unsigned taken_back[NUMBERS];
 
 /* ---- of one image ------------------------------------------------------------------------ */
 
+/* Up to so many pages are few. */
+#define FEW 24u
+
+/* What one image has for the store, on its way there. */
+struct pt_put {
+	struct pt_diff d;
+	struct stat before;
+	struct store_attr to;
+	bool cleared;	    /* its time is, which said that it was written to */
+	bool changed, half; /* half: something may have changed in the store */
+	struct store_ahead *ahead;
+	struct {
+		uint64_t at, n;
+	} * holes;
+	size_t nholes, room;
+};
+
+static int punch(const struct pt_put *p, uint64_t at, uint64_t n)
+{
+	return store_fallocate(fs.store, p->d.ino, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at,
+			       n);
+}
+
+static int note_hole(struct pt_put *p, uint64_t at, uint64_t n)
+{
+	if (p->nholes == p->room) {
+		size_t room = p->room ? p->room * 2 : 16;
+		void *more = reallocarray(p->holes, room, sizeof(*p->holes));
+
+		if (!more)
+			return -ENOMEM;
+		p->holes = more;
+		p->room = room;
+	}
+	p->holes[p->nholes].at = at;
+	p->holes[p->nholes++].n = n;
+	return 0;
+}
+
 /* Does the image have no bytes there at all? (Only asked for zeros: looking for the next hole from bytes
  * on would visit every page of the file.) */
 static bool is_hole(const struct pt_diff *d, uint64_t at, uint64_t end)
@@ -29,19 +68,31 @@ static bool is_hole(const struct pt_diff *d, uint64_t at, uint64_t end)
 	return data < 0 || (uint64_t)data >= end;
 }
 
-/* Bytes of the image at `at`: zeros all of them, or none of their pages. */
-static int write_piece(const struct pt_diff *d, uint64_t at, const char *bytes, size_t n,
-		       bool zeros)
+/* Bytes of the image at `at`, in the buffer: zeros all of them, or none of their pages. */
+static int write_piece(struct pt_put *p, uint64_t at, const char *bytes, size_t n, bool zeros)
 {
 	struct store_source source = { .buf = bytes, .pipe_fd = -1 };
 	ssize_t done;
 
-	if (zeros && is_hole(d, at, at + n))
-		return store_fallocate(fs.store, d->ino, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				       at, n);
-	done = store_write(fs.store, d->ino, at, n, &source, STORE_WRITE_KEEP_TIMES);
+	if (zeros && is_hole(&p->d, at, at + n))
+		return punch(p, at, n);
+	done = store_write(fs.store, p->d.ino, at, n, &source, STORE_WRITE_KEEP_TIMES);
 	return done < 0 ? (int)done : 0;
 }
+
+/* The same, ahead. */
+static int add_piece(struct pt_put *p, uint64_t at, const char *bytes, size_t n, bool zeros)
+{
+	int r = 0;
+
+	if (zeros && is_hole(&p->d, at, at + n))
+		return note_hole(p, at, n);
+	for (size_t k = 0; k < n && r == 0; k += FS_PAGE)
+		r = store_ahead_add(p->ahead, p->d.ino, (at + k) / FS_PAGE, bytes + k);
+	return r < 0 ? r : store_ahead_write(p->ahead);
+}
+
+typedef int piece_fn(struct pt_put *p, uint64_t at, const char *bytes, size_t n, bool zeros);
 
 static size_t page_at(size_t at, size_t n)
 {
@@ -49,83 +100,72 @@ static size_t page_at(size_t at, size_t n)
 }
 
 /* The buffer in pieces of pages that are zeros and pages that are not. */
-static int write_buffer(const struct pt_diff *d, uint64_t at, size_t n)
+static int each_piece(struct pt_put *p, uint64_t at, size_t n, piece_fn *fn)
 {
+	const char *buf = p->d.buf;
 	size_t from = 0, to;
 	int r = 0;
 
 	while (from < n && r == 0) {
-		bool zeros = pt_all_zero(d->buf + from, page_at(from, n));
+		bool zeros = pt_all_zero(buf + from, page_at(from, n));
 
 		to = from + page_at(from, n);
-		while (to < n && pt_all_zero(d->buf + to, page_at(to, n)) == zeros)
+		while (to < n && pt_all_zero(buf + to, page_at(to, n)) == zeros)
 			to += page_at(to, n);
-		r = write_piece(d, at + from, d->buf + from, to - from, zeros);
+		r = fn(p, at + from, buf + from, to - from, zeros);
 		from = to;
 	}
 	return r;
 }
 
-/* Its bytes, and its holes as holes. */
-static int write_run(const struct pt_diff *d, const struct pt_run *run)
+/* Its bytes, and its holes as holes. Behind the end are zeros, to the end of the page. */
+static int each_run(struct pt_put *p, piece_fn *fn)
 {
-	uint64_t at = run->page * FS_PAGE, end = at + run->count * FS_PAGE;
+	const struct pt_diff *d = &p->d;
 	int r = 0;
 
-	if (end > d->size)
-		end = d->size;
-	while (at < end && r == 0) {
-		size_t n = end - at < PT_CHUNK ? (size_t)(end - at) : PT_CHUNK;
-		ssize_t got = zu_pread_full(d->m->fd, d->buf, n, (off_t)at);
+	for (size_t k = 0; k < d->n && r == 0; k++) {
+		uint64_t at = d->runs[k].page * FS_PAGE, end = at + d->runs[k].count * FS_PAGE;
 
-		if (got < 0)
-			return (int)got;
-		/* Cut since: the next commit takes the new size. */
-		memset(d->buf + got, 0, n - (size_t)got);
-		r = write_buffer(d, at, n);
-		at += n;
+		if (end > d->size)
+			end = d->size;
+		while (at < end && r == 0) {
+			size_t n = end - at < PT_CHUNK ? (size_t)(end - at) : PT_CHUNK;
+			size_t room = (n + FS_PAGE - 1) / FS_PAGE * FS_PAGE;
+			ssize_t got = zu_pread_full(d->m->fd, d->buf, n, (off_t)at);
+
+			if (got < 0)
+				return (int)got;
+			/* Cut since: the next commit takes the new size. */
+			memset(d->buf + got, 0, room - (size_t)got);
+			r = each_piece(p, at, n, fn);
+			at += n;
+		}
 	}
 	return r;
 }
 
-static int write_diff(const struct pt_diff *d, const struct store_attr *to)
+/* In the hold. */
+static int place(struct pt_put *p)
 {
 	struct store_attr attr;
-	int r = store_getattr(fs.store, d->ino, &attr);
+	int r = store_getattr(fs.store, p->d.ino, &attr);
 
-	if (r == 0 && attr.size != to->size)
-		r = store_setattr(fs.store, d->ino, STORE_SET_SIZE | STORE_SET_KEEP_TIMES, to,
+	if (!p->changed)
+		return 0;
+	p->half = true;
+	if (r == 0 && attr.size != p->to.size)
+		r = store_setattr(fs.store, p->d.ino, STORE_SET_SIZE | STORE_SET_KEEP_TIMES, &p->to,
 				  &attr);
-	for (size_t i = 0; i < d->n && r == 0; i++)
-		r = write_run(d, &d->runs[i]);
+	if (r == 0 && !p->ahead)
+		r = each_run(p, write_piece);
+	for (size_t k = 0; k < p->nholes && r == 0; k++)
+		r = punch(p, p->holes[k].at, p->holes[k].n);
+	if (r == 0 && p->ahead)
+		r = store_ahead_place(p->ahead, p->d.ino, STORE_WRITE_KEEP_TIMES);
 	if (r == 0)
-		r = store_setattr(fs.store, d->ino, STORE_SET_MTIME | STORE_SET_CTIME, to, &attr);
-	return r;
-}
-
-/* Is there room for all of it? (A guess: some pages may be rewritten in place.) */
-static bool has_room(const struct pt_diff *d)
-{
-	struct store_space space;
-
-	store_get_space(fs.store, &space);
-	return d->pages + 64 <= space.avail_pages;
-}
-
-/* All or nothing. After a failure half of it may be there, which take_back() ends. */
-static int write_held(const struct pt_diff *d, const struct store_attr *to)
-{
-	int r = has_room(d) ? 0 : -ENOSPC;
-
-	if (r < 0)
-		return r;
-	if (!d->held)
-		store_hold_begin(fs.store);
-	r = write_diff(d, to);
-	if (!d->held)
-		store_hold_end(fs.store);
-	if (r < 0)
-		atomic_store(&d->m->half, true);
+		r = store_setattr(fs.store, p->d.ino, STORE_SET_MTIME | STORE_SET_CTIME, &p->to,
+				  &attr);
 	return r;
 }
 
@@ -148,35 +188,39 @@ unsigned passthrough_taken_back(uint64_t ino)
 	return atomic_load(&taken_back[ino % NUMBERS]);
 }
 
-static int store_diff(struct pt_diff *d, const struct stat *before)
+/* What the file is to become. */
+static int choose_attr(struct pt_put *p)
 {
-	struct store_attr attr, to = { .size = d->size };
-	bool changed;
-	int r = store_getattr(fs.store, d->ino, &attr);
+	struct store_attr attr;
+	int r = store_getattr(fs.store, p->d.ino, &attr);
+	bool written = pt_written(&p->before);
 
 	if (r < 0)
 		return r;
-	changed = d->n || attr.size != d->size;
-	if (!changed && !pt_written(before))
-		return 0;
-	to.mtime = before->st_mtim;
-	if (!pt_written(before)) /* stored through a mapping */
-		clock_gettime(CLOCK_REALTIME, &to.mtime);
-	to.ctime = to.mtime;
+	p->changed = p->d.n || attr.size != p->d.size || written;
+	p->to.size = p->d.size;
+	p->to.mtime = p->before.st_mtim;
+	if (!written) /* stored through a mapping */
+		clock_gettime(CLOCK_REALTIME, &p->to.mtime);
+	p->to.ctime = p->to.mtime;
 	/* What was written before, the program does not want to see in the times. */
-	if (d->times_set && !pt_written(before)) {
-		to.mtime = attr.mtime;
-		to.ctime = attr.ctime;
+	if (p->d.times_set && !written) {
+		p->to.mtime = attr.mtime;
+		p->to.ctime = attr.ctime;
 	}
-	r = write_held(d, &to);
-	if (r == -ENOSPC && !d->held) { /* a commit frees what others have replaced: once more */
-		r = store_make_room(fs.store, d->pages + 64);
-		if (r == 0)
-			r = write_held(d, &to);
-	}
-	if (r == 0)
-		atomic_fetch_add(&pt_stored_bytes, d->pages * FS_PAGE);
-	return r;
+	return 0;
+}
+
+/* Few pages go into the log with their bytes, within the hold, where no commit can make room; many are
+ * written ahead. */
+static int write_ahead(struct pt_put *p)
+{
+	int r;
+
+	if (p->d.pages <= FEW)
+		return store_make_room(fs.store, p->d.pages + 64);
+	r = store_ahead_new(fs.store, &p->ahead);
+	return r < 0 ? r : each_run(p, add_piece);
 }
 
 /* It was not stored: the image still is newer. (Unless it was written again.) */
@@ -189,43 +233,67 @@ static void put_time_back(const struct pt_memory *m, const struct stat *before)
 		futimens(m->fd, times);
 }
 
-/* `io` held. */
-static int store_memory(struct pt_memory *m, uint64_t ino, bool held)
+/* `io` held, and no hold: find what differs, and write it ahead. put_end() follows, also after an error. */
+static int put_begin(struct pt_put *p, struct pt_memory *m, uint64_t ino)
 {
-	zu_cleanup_free char *buf = malloc(PT_CHUNK), *other = malloc(PT_CHUNK);
-	struct pt_diff d = { .m = m, .ino = ino, .held = held, .buf = buf, .other = other };
-	struct stat before;
 	int r;
 
-	if (!buf || !other)
+	*p = (struct pt_put){ .d = { .m = m, .ino = ino } };
+	p->d.buf = aligned_alloc(FS_PAGE, PT_CHUNK);
+	p->d.other = malloc(PT_CHUNK);
+	if (!p->d.buf || !p->d.other)
 		return -ENOMEM;
-	if (!held)
-		take_back(m, ino);
-	r = fstat(m->fd, &before) < 0 ? -errno : 0;
+	take_back(m, ino);
+	r = fstat(m->fd, &p->before) < 0 ? -errno : 0;
 	/* What is written from here on shows by its time again. */
-	if (r == 0 && pt_written(&before))
+	p->cleared = r == 0 && pt_written(&p->before);
+	if (p->cleared)
 		pt_clear_time(m);
-	d.times_set = atomic_exchange(&m->times_set, false);
+	p->d.times_set = atomic_exchange(&m->times_set, false);
 	if (r == 0)
-		r = pt_find_diff(&d);
+		r = pt_find_diff(&p->d);
 	if (r == 0)
-		r = store_diff(&d, &before);
-	if (r == 0)
-		atomic_store(&m->dirty_pages, d.pages);
-	else if (pt_written(&before))
-		put_time_back(m, &before);
-	if (!held)
-		take_back(m, ino);
-	free(d.runs);
+		r = choose_attr(p);
+	if (r == 0 && p->changed)
+		r = write_ahead(p);
 	return r;
+}
+
+/* After the hold; `r`: how it went. */
+static void put_end(struct pt_put *p, int r)
+{
+	struct pt_memory *m = p->d.m;
+
+	if (r == 0) {
+		atomic_store(&m->dirty_pages, p->d.pages);
+		atomic_fetch_add(&pt_stored_bytes, p->d.pages * FS_PAGE);
+	} else {
+		if (p->cleared)
+			put_time_back(m, &p->before);
+		if (p->half)
+			atomic_store(&m->half, true);
+	}
+	take_back(m, p->d.ino);
+	store_ahead_free(p->ahead);
+	free(p->d.buf);
+	free(p->d.other);
+	free(p->d.runs);
+	free(p->holes);
 }
 
 int pt_memory_store(struct pt_memory *m, uint64_t ino)
 {
+	struct pt_put put;
 	int r;
 
 	pthread_mutex_lock(&m->io);
-	r = store_memory(m, ino, false);
+	r = put_begin(&put, m, ino);
+	if (r == 0) {
+		store_hold_begin(fs.store);
+		r = place(&put);
+		store_hold_end(fs.store);
+	}
+	put_end(&put, r);
 	pthread_mutex_unlock(&m->io);
 	return r;
 }
@@ -256,30 +324,45 @@ int passthrough_store(uint64_t ino)
 
 struct passthrough_hold {
 	size_t n;
-	struct pt_inode *inodes[]; /* used, `io` held */
+	int result;
+	struct held {
+		struct pt_inode *inode; /* used, `io` held */
+		struct pt_put put;
+		bool begun;
+	} files[];
 };
 
 int passthrough_hold_begin(const uint64_t *inos, size_t n, struct passthrough_hold **ret_hold)
 {
-	zu_cleanup_free struct passthrough_hold *h = NULL;
+	struct passthrough_hold *h;
+	int r = 0;
 
 	if (atomic_load(&pt.images) == 0)
 		return 0;
-	h = malloc(sizeof(*h) + n * sizeof(struct pt_inode *));
+	h = calloc(1, sizeof(*h) + n * sizeof(h->files[0]));
 	if (!h)
 		return -ENOMEM;
-	h->n = 0;
 	for (size_t k = 0; k < n; k++) {
 		struct pt_inode *i = k && inos[k] == inos[k - 1] ? NULL : pt_use(inos[k]);
 
 		if (!i)
 			continue;
 		pthread_mutex_lock(&i->memory.io);
-		h->inodes[h->n++] = i;
+		h->files[h->n++].inode = i;
 	}
-	if (h->n)
-		*ret_hold = TAKE_PTR(h);
-	return 0;
+	for (size_t k = 0; k < h->n && r == 0; k++) {
+		struct held *f = &h->files[k];
+
+		f->begun = f->inode->written;
+		if (f->begun)
+			r = put_begin(&f->put, &f->inode->memory, f->inode->ino);
+	}
+	h->result = -ECANCELED;
+	if (r == 0 && h->n)
+		*ret_hold = h;
+	else
+		passthrough_hold_end(h);
+	return r;
 }
 
 /* All or none. */
@@ -288,24 +371,23 @@ int passthrough_hold_store(struct passthrough_hold *h)
 	int r = 0;
 
 	for (size_t k = 0; k < h->n && r == 0; k++)
-		if (h->inodes[k]->written)
-			r = store_memory(&h->inodes[k]->memory, h->inodes[k]->ino, true);
-	for (size_t k = 0; k < h->n; k++) {
-		atomic_store(&h->inodes[k]->memory.half, r < 0);
-		if (r == 0)
-			note_stored(h->inodes[k]);
-	}
+		if (h->files[k].begun)
+			r = place(&h->files[k].put);
+	h->result = r;
 	return r;
 }
 
 void passthrough_hold_end(struct passthrough_hold *h)
 {
 	for (size_t k = h->n; k-- > 0;) {
-		struct pt_inode *i = h->inodes[k];
+		struct held *f = &h->files[k];
 
-		take_back(&i->memory, i->ino);
-		pthread_mutex_unlock(&i->memory.io);
-		pt_unuse(i);
+		if (f->begun)
+			put_end(&f->put, h->result);
+		if (h->result == 0)
+			note_stored(f->inode);
+		pthread_mutex_unlock(&f->inode->memory.io);
+		pt_unuse(f->inode);
 	}
 	free(h);
 }
