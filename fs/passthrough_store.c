@@ -169,6 +169,13 @@ static int place(struct pt_put *p)
 	return r;
 }
 
+/* In the hold, before any commit can have half of it. */
+static void take_back_held(uint64_t ino)
+{
+	atomic_fetch_add(&taken_back[ino % NUMBERS], 1);
+	store_rollback_held(fs.store, ino);
+}
+
 /* The image has all the bytes, so those of the last commit do in the store: the next time more will
  * differ. Not while the store is held. */
 static void take_back(struct pt_memory *m, uint64_t ino)
@@ -291,6 +298,8 @@ int pt_memory_store(struct pt_memory *m, uint64_t ino)
 	if (r == 0) {
 		store_hold_begin(fs.store);
 		r = place(&put);
+		if (r < 0)
+			take_back_held(ino);
 		store_hold_end(fs.store);
 	}
 	put_end(&put, r);
@@ -373,6 +382,9 @@ int passthrough_hold_store(struct passthrough_hold *h)
 	for (size_t k = 0; k < h->n && r == 0; k++)
 		if (h->files[k].begun)
 			r = place(&h->files[k].put);
+	for (size_t k = 0; k < h->n && r < 0; k++)
+		if (h->files[k].put.half)
+			take_back_held(h->files[k].inode->ino);
 	h->result = r;
 	return r;
 }

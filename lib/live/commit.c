@@ -58,6 +58,18 @@ static void make_room(const struct taken *t, size_t n)
 			need); /* if not: -ENOSPC, from who asks for them */
 }
 
+/* In the hold: what is there of it goes back, where it can. Others' files go by others_store() itself. */
+static void take_back_held(const struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct image *image = b->t[i].image;
+
+		/* First: who sees the number as it was has committed before this. */
+		atomic_fetch_add(&image->taken_back, 1);
+		store_rollback_held(b->live->opt.store, image->ino);
+	}
+}
+
 /* ret_half: something may have changed in the store. */
 static int put_all(struct batch *b, bool *ret_half)
 {
@@ -79,6 +91,8 @@ static int put_all(struct batch *b, bool *ret_half)
 			r = put_place(&b->t[i], ahead);
 		if (r == 0 && others)
 			r = opt->others_store(others);
+		if (r < 0)
+			take_back_held(b);
 		store_hold_end(opt->store);
 	}
 	if (others)

@@ -4,7 +4,7 @@
 
 #include "store/store_i.h"
 
-int store_rollback(struct store *s, uint64_t ino, struct store_attr *ret_attr)
+static int rollback(struct store *s, uint64_t ino, bool held, struct store_attr *ret_attr)
 {
 	LOCKED(s);
 	struct inode *i;
@@ -16,8 +16,10 @@ int store_rollback(struct store *s, uint64_t ino, struct store_attr *ret_attr)
 		return r;
 	if (!S_ISREG(i->mode))
 		return -EINVAL;
-	i->refs++;
 	/* A name that carries its data (A3) is a capture, too: both go first. */
+	if (i->capture && held)
+		return -EBUSY;
+	i->refs++;
 	if (i->capture)
 		commit_wait_locked(s, 0);
 	while (i->cap && s->committing && !s->failed)
@@ -35,4 +37,16 @@ int store_rollback(struct store *s, uint64_t ino, struct store_attr *ret_attr)
 	i->refs--;
 	inode_put(s, i);
 	return r;
+}
+
+int store_rollback(struct store *s, uint64_t ino, struct store_attr *ret_attr)
+{
+	return rollback(s, ino, false, ret_attr);
+}
+
+int store_rollback_held(struct store *s, uint64_t ino)
+{
+	struct store_attr ignored;
+
+	return rollback(s, ino, true, &ignored);
 }

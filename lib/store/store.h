@@ -286,6 +286,9 @@ int store_commit(struct store *store, const uint64_t *inos, size_t n, unsigned f
  */
 void store_hold_begin(struct store *store);
 void store_hold_end(struct store *store);
+/* In a hold, take back what was done in it, before any commit can have half of it: store_rollback(). EBUSY: the
+ * file's data go with a name of it; roll it back after the hold. */
+int store_rollback_held(struct store *store, uint64_t ino);
 
 /*
  * Return a file's data half - bytes, size, mtime - to its last capture (a commit of it in flight is
