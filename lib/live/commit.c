@@ -47,15 +47,15 @@ static void note(struct taken *t)
 
 /* ---- several ------------------------------------------------------------------------------ */
 
-/* Small ones take their pages within the hold, where no commit can make room: before, if it must be. */
+/* Small ones take their pages within the hold, where no commit can make room: before, if it must be. (If
+ * there is none: -ENOSPC, from who asks for them.) */
 static void make_room(const struct taken *t, size_t n)
 {
 	uint64_t need = 64;
 
 	for (size_t i = 0; i < n; i++)
 		need += t[i].many ? 0 : t[i].pages;
-	store_make_room(t[0].image->live->opt.store,
-			need); /* if not: -ENOSPC, from who asks for them */
+	store_make_room(t[0].image->live->opt.store, need);
 }
 
 /* In the hold: what is there of it goes back, where it can. Others' files go by others_store() itself. */
@@ -82,6 +82,8 @@ static int put_all(struct batch *b, bool *ret_half)
 		r = put_ahead(&b->t[i], ahead);
 	if (r == 0)
 		r = store_ahead_write(ahead);
+	if (r == 0 && b->n)
+		make_room(b->t, b->n); /* beside what those ahead have taken */
 	if (r == 0 && b->ninos && opt->others_begin)
 		r = opt->others_begin(opt->arg, b->inos, b->ninos, &others);
 	if (r == 0) {
@@ -148,8 +150,6 @@ static int flush(struct batch *b, struct live_commit_result *result)
 		return r;
 	for (size_t i = 0; i < n; i++)
 		put_count(&t[i]);
-	if (n)
-		make_room(t, n);
 	r = put_all(b, &half);
 	if (r < 0) {
 		if (half)

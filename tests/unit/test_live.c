@@ -66,7 +66,9 @@ static unsigned others_taken_back(void *arg, const uint64_t *inos, size_t n)
 
 static void begin(unsigned seconds)
 {
-	const struct store_options options = { .commit_seconds = seconds, .log = fixture_log };
+	const struct store_options options = { .commit_seconds = seconds,
+					       .log_bytes = 1 << 20,
+					       .log = fixture_log };
 	struct live_options o = {
 		.limit = LIMIT,
 		.commit_seconds = seconds,
@@ -542,6 +544,58 @@ static void test_full(void **state)
 	end();
 }
 
+static void write_pages(uint64_t ino, uint64_t count)
+{
+	static const char bytes[PAGE] = "rest";
+	const struct store_source source = { .buf = bytes };
+
+	for (uint64_t n = 0; n < count; n++)
+		assert_int_equal(store_write(s, ino, n * PAGE, PAGE, &source, 0), PAGE);
+}
+
+static uint64_t available(void)
+{
+	struct store_space space;
+
+	store_get_space(s, &space);
+	return space.avail_pages;
+}
+
+/* A small image beside a large one, for which there is room only when the log has begun anew. */
+static void test_room_for_both(void **state)
+{
+	struct fixture_client large, small;
+	struct store_info info;
+	uint64_t inos[2], rest;
+
+	begin(0);
+	inos[0] = make("large", 150 * PAGE, "explicit");
+	inos[1] = make("small", 20 * PAGE, "explicit");
+	rest = make("rest", 0, "explicit");
+	do { /* the log is made after the first commit is answered */
+		write_pages(rest, 1);
+		assert_int_equal(store_commit(s, &rest, 1, 0), 0);
+		store_get_info(s, &info);
+	} while (!info.logged_commits);
+	write_pages(rest, available() - 260);
+	for (int k = 0; k < 4; k++)
+		assert_int_equal(store_commit(s, &rest, 1, STORE_COMMIT_EVERYTHING), 0);
+	/* Their old pages come back with the log's next beginning. */
+	write_pages(rest, 100);
+	assert_int_equal(store_commit(s, &rest, 1, 0), 0);
+	assert_in_range(available(), 150, 169);
+	attach(inos[0], true, true, &large);
+	attach(inos[1], true, true, &small);
+	memset(large.map, 'l', 150 * PAGE);
+	memset(small.map, 's', 20 * PAGE);
+	assert_int_equal(live_commit(live, inos, 2, 0, NULL), 0);
+	expect(inos[0], 149 * PAGE, "llll");
+	expect(inos[1], 19 * PAGE, "ssss");
+	fixture_detach(&large, true);
+	fixture_detach(&small, true);
+	end();
+}
+
 static bool has_text(uint64_t ino)
 {
 	char got[8] = "";
@@ -771,6 +825,7 @@ int main(void)
 		TEST(test_rollback),
 		TEST(test_taken_back),
 		cmocka_unit_test_setup_teardown(test_full, setup_small, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_room_for_both, setup_small, fixture_teardown),
 		TEST(test_periodic),
 		TEST(test_retired),
 		TEST(test_old_pages),
