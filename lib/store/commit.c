@@ -140,6 +140,7 @@ static int put_down(struct store *s, struct commit *c, const char **ret_what)
 static void wait_for_others(struct store *s)
 {
 	s->freezing = true;
+	pthread_cond_broadcast(&s->finished); /* who waits in a hold */
 	while (s->flushing || s->holds)
 		pthread_cond_wait(&s->finished, &s->lock);
 }

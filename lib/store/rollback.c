@@ -22,7 +22,8 @@ static int rollback(struct store *s, uint64_t ino, bool held, struct store_attr 
 	i->refs++;
 	if (i->capture)
 		commit_wait_locked(s, 0);
-	while (i->cap && s->committing && !s->failed)
+	/* (A commit that the log refused waits for the holds before it goes on: it has what was captured.) */
+	while (i->cap && s->committing && !s->failed && !(held && s->freezing))
 		pthread_cond_wait(&s->finished, &s->lock);
 	r = store_may_write(s);
 	if (r == 0) {

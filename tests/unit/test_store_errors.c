@@ -5,6 +5,7 @@
  * refuse by RLIMIT_FSIZE.
  */
 #include <errno.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -109,11 +112,73 @@ static void test_refusals(void **state)
 	expect_refusal(EINVAL, "not a zcfs store");
 }
 
+static _Atomic bool refuse;
+static sem_t refusing, go_on;
+
+/* The log's disk is full, and takes its time to say so. */
+ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t pos)
+{
+	if (!refuse || memcmp(iov->iov_base, "zcfslog1", 8) != 0)
+		return syscall(SYS_pwritev, fd, iov, n, pos, 0);
+	refuse = false;
+	sem_post(&refusing);
+	sem_wait(&go_on);
+	errno = ENOSPC;
+	return -1;
+}
+
+static void committed(void *arg, int result)
+{
+	assert_int_equal(result, 0);
+	sem_post(arg);
+}
+
+/* The log refuses a commit that somebody in a hold waits for, while it waits for the hold. */
+static void test_log_full_in_a_hold(void **state)
+{
+	const struct store_options with_log = { .log_bytes = 1 << 20, .log = fixture_log };
+	const struct store_source one = { .buf = "first" }, two = { .buf = "later" };
+	struct zu_err err = { 0 };
+	struct store_info info;
+	struct store_attr a;
+	struct store *s;
+	char text[64];
+	sem_t done;
+
+	(void)state;
+	sem_init(&refusing, 0, 0);
+	sem_init(&go_on, 0, 0);
+	sem_init(&done, 0, 0);
+	assert_int_equal(store_open(fixture_path(), &with_log, &s, &err), 0);
+	assert_int_equal(store_mknod(s, 1, "f", S_IFREG | 0600, 0, &cred, &a), 0);
+	do { /* the log is made after the first commit is answered */
+		assert_int_equal(store_write(s, a.ino, 0, 5, &one, 0), 5);
+		assert_int_equal(store_commit(s, &a.ino, 1, 0), 0);
+		store_get_info(s, &info);
+	} while (!info.logged_commits);
+	assert_int_equal(store_write(s, a.ino, 0, 5, &one, 0), 5);
+	refuse = true;
+	store_commit_start(s, &a.ino, 1, 0, committed, &done);
+	sem_wait(&refusing);
+	store_hold_begin(s);
+	assert_int_equal(store_write(s, a.ino, 0, 5, &two, 0), 5);
+	sem_post(&go_on);
+	assert_int_equal(store_rollback_held(s, a.ino), 0);
+	store_hold_end(s);
+	sem_wait(&done);
+	assert_int_equal(store_pread(s, a.ino, text, sizeof(text), 0), 5);
+	assert_memory_equal(text, "first", 5);
+	assert_int_equal(store_close(s), 0);
+	fixture_check_sound();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_commit_fails, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_log_full_in_a_hold, fixture_setup,
+						fixture_teardown),
 	};
 
 	signal(SIGXFSZ, SIG_IGN);
