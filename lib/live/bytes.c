@@ -168,13 +168,33 @@ static int block(struct blocks *b, uint64_t offset, uint64_t length)
 	return r;
 }
 
+/* Where the store has no bytes from `at` on, up to `size`, in whole blocks; `at`: it has some. */
+static uint64_t hole_end(const struct blocks *b, uint64_t at, uint64_t size)
+{
+	uint64_t data = size;
+	int r = store_seek(b->store, b->image->ino, at, SEEK_DATA, &data);
+
+	if ((r < 0 && r != -ENXIO) || data <= at)
+		return at;
+	return data >= size ? size : data / BLOCK * BLOCK;
+}
+
 int image_each_block(struct image *image, uint64_t size, bool fresh, block_fn *fn)
 {
 	zu_cleanup_free uint8_t *buf = aligned_alloc(PAGE, BLOCK);
 	struct blocks b = { image, image->live->opt.store, fn, buf, fresh };
+	uint64_t at = 0, end;
 	int r = buf ? 0 : -ENOMEM;
 
-	for (uint64_t at = 0; at < size && r == 0; at += BLOCK)
-		r = block(&b, at, MIN(size - at, BLOCK));
+	while (at < size && r == 0) {
+		end = hole_end(&b, at, size);
+		if (end > at) {
+			r = fn(image, at, end - at, NULL);
+		} else {
+			end = MIN(size, at + BLOCK);
+			r = block(&b, at, end - at);
+		}
+		at = end;
+	}
 	return r;
 }
