@@ -60,7 +60,7 @@ static void ended(int r)
 
 static void attach(void)
 {
-	void *p;
+	void *p = NULL;
 	int r = zc_open(path, ZC_RDWR, &file);
 
 	if (r == 0)
