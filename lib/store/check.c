@@ -195,6 +195,17 @@ static void check_page_file(struct check *c, int dir_fd)
 			  (unsigned long long)st.st_size, (unsigned long long)c->super.pages, PAGE);
 }
 
+static int check_place(void *arg, uint64_t page, uint64_t count)
+{
+	struct check *c = arg;
+
+	if (!check_pages_take(c, page, count))
+		check_say(c, NULL,
+			  "file log: commit %llu names %s, not free, not there, or named before",
+			  (unsigned long long)c->result.logged, check_pages_text(page, count).text);
+	return 0;
+}
+
 /* Commits that the next mount takes from the intent log. A last record that is not whole is no finding: a
  * power cut may leave any part of it. */
 static int check_log(struct check *c, int dir_fd, struct zu_err *err)
@@ -214,6 +225,9 @@ static int check_log(struct check *c, int dir_fd, struct zu_err *err)
 		return 0;
 	}
 	while ((r = intent_read(fd, &c->super, pos, c->result.logged, &buf, &room, &rec)) > 0) {
+		if (c->free && intent_each_place(&rec, check_place, c) < 0)
+			check_say(c, NULL, "file log: commit %llu is not well-formed",
+				  (unsigned long long)c->result.logged);
 		pos += rec.length;
 		c->result.logged++;
 	}
@@ -256,13 +270,10 @@ static int check_metadata(struct check *c, int dir_fd, const uint8_t uuid[16], s
 	if (memcmp(uuid, c->super.uuid, sizeof(c->super.uuid)) != 0)
 		check_say(c, NULL, "file format: its uuid is not the one of the metadata");
 	check_page_file(c, dir_fd);
-	r = check_log(c, dir_fd, err);
-	if (r < 0)
-		return r;
 	r = check_records(c);
 	if (r < 0)
 		return zu_err_set(err, -r, "store %s: cannot check it: %s", c->path, strerror(-r));
-	return 0;
+	return check_log(c, dir_fd, err);
 }
 
 static int open_and_check(struct check *c, int dir_fd, const uint8_t uuid[16], struct zu_err *err)

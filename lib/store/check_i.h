@@ -103,5 +103,7 @@ void check_sums(struct check *c);
 int check_pages_begin(struct check *c);
 void check_free_end(struct check *c); /* after the last record of `free` */
 void check_all_pages(struct check *c);
+/* After that: are these pages free, and not taken by this before? */
+bool check_pages_take(struct check *c, uint64_t page, uint64_t count);
 
 #endif

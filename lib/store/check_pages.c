@@ -344,3 +344,15 @@ void check_all_pages(struct check *c)
 	}
 	c->result.pages_used = used - c->result.pages_shared;
 }
+
+bool check_pages_take(struct check *c, uint64_t page, uint64_t count)
+{
+	if (page > c->super.pages || count > c->super.pages - page)
+		return false;
+	for (uint64_t n = page; n < page + count; n++) {
+		if (!bit(c->free, n))
+			return false;
+		c->free[n / 64] &= ~(1ull << (n % 64));
+	}
+	return true;
+}

@@ -188,7 +188,7 @@ static int do_record(struct store *s, const struct intent_record *rec)
 	return e;
 }
 
-static int claim_chunk(struct reader *r)
+static int chunk_places(struct reader *r, intent_place_fn *fn, void *arg)
 {
 	const struct zcf_log_chunk *head = next(r, sizeof(*head));
 	unsigned places = head ? zu_get_le16(head->places) : 0, first, count;
@@ -199,15 +199,14 @@ static int claim_chunk(struct reader *r)
 				      sizeof(struct zcf_log_span)))
 		return -EBADMSG;
 	while (places-- && e == 0)
-		e = get_place(r, &first, &page, &count) ? alloc_claim(r->s, page, count) : -EBADMSG;
+		e = get_place(r, &first, &page, &count) ? fn(arg, page, count) : -EBADMSG;
 	skip_padding(r);
 	return e;
 }
 
-/* All pages that any record names, before the first of them takes new ones. */
-static int claim_record(struct store *s, const struct intent_record *rec)
+int intent_each_place(const struct intent_record *rec, intent_place_fn *fn, void *arg)
 {
-	struct reader r = read_record(s, rec);
+	struct reader r = read_record(NULL, rec);
 	int e = 0;
 
 	for (uint32_t n = 0; n < rec->files && e == 0; n++) {
@@ -216,9 +215,20 @@ static int claim_record(struct store *s, const struct intent_record *rec)
 		if (!head)
 			return -EBADMSG;
 		for (uint32_t k = zu_get_le32(head->chunks); k && e == 0; k--)
-			e = claim_chunk(&r);
+			e = chunk_places(&r, fn, arg);
 	}
 	return e;
+}
+
+static int claim(void *arg, uint64_t page, uint64_t count)
+{
+	return alloc_claim(arg, page, count);
+}
+
+/* All pages that any record names, before the first of them takes new ones. */
+static int claim_record(struct store *s, const struct intent_record *rec)
+{
+	return intent_each_place(rec, claim, s);
 }
 
 typedef int record_fn(struct store *s, const struct intent_record *rec);

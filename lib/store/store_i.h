@@ -540,6 +540,9 @@ bool intent_suits(struct store *s);
 int intent_entries(struct store *s, struct commit *c, size_t *ret_length);
 /* intent_replay.c: what the log has becomes pending. 1: there was something */
 int intent_replay(struct store *s, struct zu_err *err);
+/* The places that a record names. -EBADMSG: it is not well-formed; else what `fn` returns below 0. */
+typedef int intent_place_fn(void *arg, uint64_t page, uint64_t count);
+int intent_each_place(const struct intent_record *rec, intent_place_fn *fn, void *arg);
 
 /* commit.c */
 int commit_start_thread(struct store *s);

@@ -13,9 +13,12 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <isa-l/crc.h>
 
+#include "abi/zc_format.h"
 #include "store/store.h"
 #include "store_fixture.h"
+#include "util/bytes.h"
 
 #define PAGE 4096u
 #define PAGES 200u /* of the file */
@@ -289,6 +292,61 @@ static void test_shared(void **state)
 	fixture_check_sound();
 }
 
+/* The last record of the log says other pages, and has the right checksum. */
+static void forge_place(uint64_t page)
+{
+	static uint8_t log[1u << 20];
+	struct zcf_log_record *last = NULL, *h;
+	struct zcf_log_chunk *chunk;
+	char path[5000];
+	uint32_t crc;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/log", fixture_path());
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, log, sizeof(log), 0), sizeof(log));
+	for (h = (void *)log;
+	     zu_get_le64(h->sequence) == (last ? zu_get_le64(last->sequence) + 1 : 0) &&
+	     !memcmp(h->magic, ZCF_LOG_MAGIC, sizeof(h->magic));
+	     h = (void *)((uint8_t *)h + zu_get_le32(h->length)))
+		last = h;
+	assert_non_null(last);
+	chunk = (void *)((uint8_t *)(last + 1) + sizeof(struct zcf_log_file));
+	assert_true(zu_get_le16(chunk->places) > 1);
+	zu_put_le64(
+		((struct zcf_log_place *)((uint8_t *)(chunk + 1) + 4 * (zu_get_le16(chunk->holes) +
+									zu_get_le16(chunk->spans))))
+			->page,
+		page);
+	memset(last->crc, 0, sizeof(last->crc));
+	crc = crc32_iscsi((void *)last, (int)zu_get_le32(last->length), ~0u) ^ ~0u;
+	zu_put_le32(last->crc, crc);
+	assert_int_equal(pwrite(fd, log, sizeof(log), 0), sizeof(log));
+	close(fd);
+}
+
+/* Places that cannot be are damage, to the check and to who opens the store. */
+static void test_damaged(void **state)
+{
+	const struct store_options o = { .log = fixture_log };
+	const uint64_t bad[] = { 0, 1ull << 40, UINT64_MAX };
+
+	(void)state;
+	ahead(PAGES, 'b');
+	commit();
+	crash();
+	for (unsigned k = 0; k < 3; k++) {
+		struct store_check_result result = { 0 };
+		struct zu_err err = { 0 };
+
+		forge_place(bad[k]);
+		assert_int_equal(store_check(fixture_path(), NULL, &result, &err), 0);
+		assert_int_equal(result.findings, 1);
+		assert_int_equal(store_open(fixture_path(), &o, &s, &err), -EBADMSG);
+	}
+}
+
 /* Checksums are not in the log: such a commit goes into the metadata, and reads verify it. */
 static void test_checksums(void **state)
 {
@@ -467,6 +525,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_large_write, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_not_used_again, setup_small, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_shared, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_damaged, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_checksums, setup_checksum, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_bad_memory, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup_small, fixture_teardown),
