@@ -292,11 +292,12 @@ static void test_shared(void **state)
 	fixture_check_sound();
 }
 
-/* The last record of the log says other pages, and has the right checksum. */
+/* The last record of the log names another page, 0: one that it names itself; its checksum is right. */
 static void forge_place(uint64_t page)
 {
 	static uint8_t log[1u << 20];
 	struct zcf_log_record *last = NULL, *h;
+	struct zcf_log_place *place;
 	struct zcf_log_chunk *chunk;
 	char path[5000];
 	uint32_t crc;
@@ -314,11 +315,9 @@ static void forge_place(uint64_t page)
 	assert_non_null(last);
 	chunk = (void *)((uint8_t *)(last + 1) + sizeof(struct zcf_log_file));
 	assert_true(zu_get_le16(chunk->places) > 1);
-	zu_put_le64(
-		((struct zcf_log_place *)((uint8_t *)(chunk + 1) + 4 * (zu_get_le16(chunk->holes) +
-									zu_get_le16(chunk->spans))))
-			->page,
-		page);
+	place = (void *)((uint8_t *)(chunk + 1) +
+			 4 * (zu_get_le16(chunk->holes) + zu_get_le16(chunk->spans)));
+	zu_put_le64(place->page, page ? page : zu_get_le64(place[1].page));
 	memset(last->crc, 0, sizeof(last->crc));
 	crc = crc32_iscsi((void *)last, (int)zu_get_le32(last->length), ~0u) ^ ~0u;
 	zu_put_le32(last->crc, crc);
