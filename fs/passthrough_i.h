@@ -43,6 +43,8 @@ bool pt_memory_alone(const struct pt_memory *m);
 /* Its mtime: 0 says that nobody wrote to it since. */
 void pt_clear_time(const struct pt_memory *m);
 bool pt_written(const struct stat *st);
+/* The later of both: a name or a mode may have changed since the last write. */
+void pt_later(struct timespec *time, const struct timespec *other);
 
 /* ---- passthrough_diff.c: where an image differs ------------------------------------------- */
 

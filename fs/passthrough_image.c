@@ -93,6 +93,13 @@ bool pt_written(const struct stat *st)
 	return st->st_mtim.tv_sec != 0 || st->st_mtim.tv_nsec != 0;
 }
 
+void pt_later(struct timespec *time, const struct timespec *other)
+{
+	if (time->tv_sec < other->tv_sec ||
+	    (time->tv_sec == other->tv_sec && time->tv_nsec < other->tv_nsec))
+		*time = *other;
+}
+
 void pt_memory_attr(const struct pt_memory *m, struct store_attr *attr)
 {
 	struct stat st;
@@ -101,8 +108,10 @@ void pt_memory_attr(const struct pt_memory *m, struct store_attr *attr)
 		return;
 	attr->size = (uint64_t)st.st_size;
 	attr->blocks = (uint64_t)st.st_blocks;
-	if (pt_written(&st))
-		attr->mtime = attr->ctime = st.st_mtim;
+	if (pt_written(&st)) {
+		attr->mtime = st.st_mtim;
+		pt_later(&attr->ctime, &st.st_mtim);
+	}
 }
 
 /* ---- from the store ---------------------------------------------------------------------- */

@@ -154,6 +154,7 @@ static int place(struct pt_put *p)
 	if (!p->changed)
 		return 0;
 	p->half = true;
+	pt_later(&p->to.ctime, &attr.ctime);
 	if (r == 0 && attr.size != p->to.size)
 		r = store_setattr(fs.store, p->d.ino, STORE_SET_SIZE | STORE_SET_KEEP_TIMES, &p->to,
 				  &attr);

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 #
 # Files are opened again at the moment when their images are given up: every open succeeds, the daemon
-# lives on, and stat(2) never shows a size from before.
+# lives on, and stat(2) never shows a size or a ctime from before.
 . "$(dirname "$0")/pt.sh" || exit 1
 fresh passthrough=all,commit=0
+python3 "$ZC_SRC/tests/integration/passthrough/ctime.py" "$M"
 pids=()
 for i in {1..4}; do
 	python3 "$ZC_SRC/tests/integration/passthrough/reopened.py" "$M/$i" 2 &
