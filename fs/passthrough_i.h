@@ -21,6 +21,7 @@ struct pt_memory {
 	int fd;			      /* -1: none */
 	pthread_mutex_t io;	      /* one at a time: fill, store, reset, a new size */
 	_Atomic uint64_t dirty_pages; /* of the last pt_memory_store() */
+	_Atomic int64_t mtime_ns;     /* of the last write, while that goes to the store; else 0 */
 	_Atomic bool times_set;	      /* by a program, since then */
 	_Atomic bool half;	      /* the store may have half of a commit that failed */
 };

@@ -102,10 +102,18 @@ void pt_later(struct timespec *time, const struct timespec *other)
 
 void pt_memory_attr(const struct pt_memory *m, struct store_attr *attr)
 {
+	int64_t ns = atomic_load(&m->mtime_ns);
 	struct stat st;
 
 	if (fstat(m->fd, &st) < 0)
 		return;
+	/* (The store may not have it yet: it is set before, and cleared after.) */
+	if (!ns)
+		ns = atomic_load(&m->mtime_ns);
+	if (!pt_written(&st) && ns) {
+		st.st_mtim.tv_sec = ns / 1000000000;
+		st.st_mtim.tv_nsec = ns % 1000000000;
+	}
 	attr->size = (uint64_t)st.st_size;
 	attr->blocks = (uint64_t)st.st_blocks;
 	if (pt_written(&st)) {

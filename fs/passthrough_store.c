@@ -255,8 +255,11 @@ static int put_begin(struct pt_put *p, struct pt_memory *m, uint64_t ino)
 	r = fstat(m->fd, &p->before) < 0 ? -errno : 0;
 	/* What is written from here on shows by its time again. */
 	p->cleared = r == 0 && pt_written(&p->before);
-	if (p->cleared)
+	if (p->cleared) {
+		atomic_store(&m->mtime_ns,
+			     p->before.st_mtim.tv_sec * 1000000000ll + p->before.st_mtim.tv_nsec);
 		pt_clear_time(m);
+	}
 	p->d.times_set = atomic_exchange(&m->times_set, false);
 	if (r == 0)
 		r = pt_find_diff(&p->d);
@@ -281,6 +284,7 @@ static void put_end(struct pt_put *p, int r)
 		if (p->half)
 			atomic_store(&m->half, true);
 	}
+	atomic_store(&m->mtime_ns, 0);
 	take_back(m, p->d.ino);
 	store_ahead_free(p->ahead);
 	free(p->d.buf);

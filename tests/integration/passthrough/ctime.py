@@ -13,9 +13,11 @@ os.chdir(sys.argv[1])
 for n in range(30):
     with open('from', 'wb') as f:
         f.write(b'bytes')
+    before = os.stat('from')
     time.sleep(0.02)
     os.rename('from', 'to')
     later(f'{n}, renamed', os.stat('to'))
+    assert os.stat('to').st_mtime_ns == before.st_mtime_ns, 'mtime of before, while the bytes go to the store'
     time.sleep(0.02)
     later(f'{n}, a moment later', os.stat('to'))
 fd = os.open('from', os.O_RDWR | os.O_CREAT, 0o600)
