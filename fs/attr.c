@@ -133,6 +133,7 @@ static int apply(uint64_t ino, const struct fuse_setattr_in *in, struct store_at
 	unsigned set = set_of(in);
 	bool sized = set & STORE_SET_SIZE;
 	bool ends = ends_privileges(in->valid);
+	struct pt_inode *timed = NULL;
 	int r;
 
 	if (set & DATA_HALF && rollback_swallows(ino)) {
@@ -164,13 +165,14 @@ static int apply(uint64_t ino, const struct fuse_setattr_in *in, struct store_at
 	if (!set) /* chown to nobody else: only ctime moves */
 		set = STORE_SET_KILL_SUID;
 	r = cut_image(ino, in->size, &set);
+	if (r == 0 && set & (STORE_SET_MTIME | STORE_SET_MTIME_NOW))
+		timed = passthrough_times_begin(ino);
 	if (r == 0)
 		r = set ? store_setattr(fs.store, ino, set, &attr, ret_attr)
 			: store_getattr(fs.store, ino, ret_attr);
+	passthrough_times_end(timed, r == 0);
 	if (r == 0 && set & STORE_SET_SIZE)
 		r = passthrough_resized(ino, in->size);
-	if (r == 0 && set & (STORE_SET_MTIME | STORE_SET_MTIME_NOW))
-		passthrough_timed(ino);
 	return r;
 }
 

@@ -50,9 +50,12 @@ int passthrough_seek(uint64_t ino, uint64_t offset, int whence, uint64_t *ret_of
 /* Of handles for O_SYNC, which the kernel does not pass through. Bytes. */
 ssize_t passthrough_read(uint64_t ino, void *buf, size_t size, uint64_t offset);
 ssize_t passthrough_write(uint64_t ino, const void *buf, size_t size, uint64_t offset);
-/* The store's size or times were changed by a SETATTR; perhaps the inode has got an image meanwhile. */
+/* The store's size was changed by a SETATTR; perhaps the inode has got an image meanwhile. */
 int passthrough_resized(uint64_t ino, uint64_t size);
-void passthrough_timed(uint64_t ino);
+/* A SETATTR sets the times in the store: around that. */
+struct pt_inode;
+struct pt_inode *passthrough_times_begin(uint64_t ino);
+void passthrough_times_end(struct pt_inode *inode, bool done); /* NULL is allowed */
 
 /* ---- commits and rollback ---------------------------------------------------------------- */
 

@@ -21,8 +21,10 @@ struct pt_memory {
 	int fd;			      /* -1: none */
 	pthread_mutex_t io;	      /* one at a time: fill, store, reset, a new size */
 	_Atomic uint64_t dirty_pages; /* of the last pt_memory_store() */
-	_Atomic int64_t mtime_ns;     /* of the last write, while that goes to the store; else 0 */
-	_Atomic bool times_set;	      /* by a program, since then */
+	pthread_mutex_t times;	      /* moments only; the next four */
+	int64_t mtime_ns;	      /* of the last write, while that goes to the store; else 0 */
+	bool times_set;		      /* by a program, since then */
+	unsigned setting, set_count;  /* calls that set them: now, so far */
 	_Atomic bool half;	      /* the store may have half of a commit that failed */
 };
 
@@ -32,9 +34,11 @@ void pt_memory_drop(struct pt_memory *m);
 /* Bytes and size of the store. Clears the time stamp. */
 int pt_memory_fill(struct pt_memory *m, uint64_t ino);
 /* Put size and times in. */
-void pt_memory_attr(const struct pt_memory *m, struct store_attr *attr);
+void pt_memory_attr(struct pt_memory *m, struct store_attr *attr);
 /* A program has set its times: they are the store's from now on, until it is written to. */
-void pt_memory_set_times(struct pt_memory *m);
+/* A program sets the times in the store: around that. What goes to the store meanwhile leaves them alone. */
+void pt_memory_times_begin(struct pt_memory *m);
+void pt_memory_times_end(struct pt_memory *m, bool done);
 /* The bytes and the size of the store again, in place. */
 int pt_memory_reset(struct pt_memory *m, uint64_t ino);
 int pt_memory_fallocate(struct pt_memory *m, int mode, uint64_t offset, uint64_t length);

@@ -49,6 +49,7 @@ int pt_memory_make(struct pt_memory *m)
 	if (m->fd < 0)
 		return -errno;
 	pthread_mutex_init(&m->io, NULL);
+	pthread_mutex_init(&m->times, NULL);
 	return 0;
 }
 
@@ -58,6 +59,7 @@ void pt_memory_drop(struct pt_memory *m)
 		return;
 	zu_close_fd(&m->fd);
 	pthread_mutex_destroy(&m->io);
+	pthread_mutex_destroy(&m->times);
 }
 
 bool pt_memory_alone(const struct pt_memory *m)
@@ -82,10 +84,24 @@ void pt_clear_time(const struct pt_memory *m)
 	futimens(m->fd, zero);
 }
 
-void pt_memory_set_times(struct pt_memory *m)
+void pt_memory_times_begin(struct pt_memory *m)
 {
-	pt_clear_time(m);
-	atomic_store(&m->times_set, true);
+	pthread_mutex_lock(&m->times);
+	m->setting++;
+	pthread_mutex_unlock(&m->times);
+}
+
+void pt_memory_times_end(struct pt_memory *m, bool done)
+{
+	pthread_mutex_lock(&m->times);
+	m->setting--;
+	if (done) {
+		pt_clear_time(m);
+		m->mtime_ns = 0;
+		m->times_set = true;
+		m->set_count++;
+	}
+	pthread_mutex_unlock(&m->times);
 }
 
 bool pt_written(const struct stat *st)
@@ -100,20 +116,21 @@ void pt_later(struct timespec *time, const struct timespec *other)
 		*time = *other;
 }
 
-void pt_memory_attr(const struct pt_memory *m, struct store_attr *attr)
+void pt_memory_attr(struct pt_memory *m, struct store_attr *attr)
 {
-	int64_t ns = atomic_load(&m->mtime_ns);
 	struct stat st;
+	int r;
 
-	if (fstat(m->fd, &st) < 0)
-		return;
-	/* (The store may not have it yet: it is set before, and cleared after.) */
-	if (!ns)
-		ns = atomic_load(&m->mtime_ns);
-	if (!pt_written(&st) && ns) {
-		st.st_mtim.tv_sec = ns / 1000000000;
-		st.st_mtim.tv_nsec = ns % 1000000000;
+	pthread_mutex_lock(&m->times);
+	r = fstat(m->fd, &st);
+	/* The store may not have it yet. */
+	if (r == 0 && !pt_written(&st) && m->mtime_ns) {
+		st.st_mtim.tv_sec = m->mtime_ns / 1000000000;
+		st.st_mtim.tv_nsec = m->mtime_ns % 1000000000;
 	}
+	pthread_mutex_unlock(&m->times);
+	if (r < 0)
+		return;
 	attr->size = (uint64_t)st.st_size;
 	attr->blocks = (uint64_t)st.st_blocks;
 	if (pt_written(&st)) {

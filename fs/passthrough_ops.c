@@ -148,17 +148,21 @@ int passthrough_resized(uint64_t ino, uint64_t size)
 	return r == -ENOENT ? 0 : r;
 }
 
-void passthrough_timed(uint64_t ino)
+struct pt_inode *passthrough_times_begin(uint64_t ino)
 {
-	struct pt_inode *i;
+	struct pt_inode *i = pt_use(ino);
 
-	if (atomic_load(&pt.images) == 0)
+	if (i)
+		pt_memory_times_begin(&i->memory);
+	return i;
+}
+
+void passthrough_times_end(struct pt_inode *i, bool done)
+{
+	if (!i)
 		return;
-	pthread_mutex_lock(&pt.lock);
-	i = pt_find(ino);
-	if (i && i->state == PT_READY)
-		pt_memory_set_times(&i->memory);
-	pthread_mutex_unlock(&pt.lock);
+	pt_memory_times_end(&i->memory, done);
+	pt_unuse(i);
 }
 
 /* ---- clients ----------------------------------------------------------------------------- */

@@ -29,6 +29,7 @@ struct pt_put {
 	struct stat before;
 	struct store_attr to;
 	bool cleared;	    /* its time is, which said that it was written to */
+	unsigned set_count; /* of the memory, then */
 	bool changed, half; /* half: something may have changed in the store */
 	struct store_ahead *ahead;
 	struct {
@@ -145,6 +146,21 @@ static int each_run(struct pt_put *p, piece_fn *fn)
 	return r;
 }
 
+/* Not where a program has set them, or does so just now. */
+static int set_times(struct pt_put *p)
+{
+	struct pt_memory *m = p->d.m;
+	struct store_attr attr;
+	int r = 0;
+
+	pthread_mutex_lock(&m->times);
+	if (!m->setting && m->set_count == p->set_count)
+		r = store_setattr(fs.store, p->d.ino, STORE_SET_MTIME | STORE_SET_CTIME, &p->to,
+				  &attr);
+	pthread_mutex_unlock(&m->times);
+	return r;
+}
+
 /* In the hold. */
 static int place(struct pt_put *p)
 {
@@ -164,10 +180,7 @@ static int place(struct pt_put *p)
 		r = punch(p, p->holes[k].at, p->holes[k].n);
 	if (r == 0 && p->ahead)
 		r = store_ahead_place(p->ahead, p->d.ino, STORE_WRITE_KEEP_TIMES);
-	if (r == 0)
-		r = store_setattr(fs.store, p->d.ino, STORE_SET_MTIME | STORE_SET_CTIME, &p->to,
-				  &attr);
-	return r;
+	return r < 0 ? r : set_times(p);
 }
 
 /* In the hold, before any commit can have half of it. */
@@ -232,13 +245,34 @@ static int write_ahead(struct pt_put *p)
 }
 
 /* It was not stored: the image still is newer. (Unless it was written again.) */
-static void put_time_back(const struct pt_memory *m, const struct stat *before)
+static void put_time_back(const struct pt_put *p)
 {
-	const struct timespec times[2] = { before->st_mtim, before->st_mtim };
+	const struct timespec times[2] = { p->before.st_mtim, p->before.st_mtim };
+	const struct pt_memory *m = p->d.m;
 	struct stat now;
 
-	if (fstat(m->fd, &now) == 0 && !pt_written(&now))
+	if (m->set_count == p->set_count && fstat(m->fd, &now) == 0 && !pt_written(&now))
 		futimens(m->fd, times);
+}
+
+/* What is written from here on shows by its time again. */
+static int take_times(struct pt_put *p)
+{
+	struct pt_memory *m = p->d.m;
+	int r;
+
+	pthread_mutex_lock(&m->times);
+	r = fstat(m->fd, &p->before) < 0 ? -errno : 0;
+	p->cleared = r == 0 && pt_written(&p->before);
+	if (p->cleared) {
+		m->mtime_ns = p->before.st_mtim.tv_sec * 1000000000ll + p->before.st_mtim.tv_nsec;
+		pt_clear_time(m);
+	}
+	p->d.times_set = m->times_set;
+	p->set_count = m->set_count;
+	m->times_set = false;
+	pthread_mutex_unlock(&m->times);
+	return r;
 }
 
 /* `io` held, and no hold: find what differs, and write it ahead. put_end() follows, also after an error. */
@@ -252,15 +286,7 @@ static int put_begin(struct pt_put *p, struct pt_memory *m, uint64_t ino)
 	if (!p->d.buf || !p->d.other)
 		return -ENOMEM;
 	take_back(m, ino);
-	r = fstat(m->fd, &p->before) < 0 ? -errno : 0;
-	/* What is written from here on shows by its time again. */
-	p->cleared = r == 0 && pt_written(&p->before);
-	if (p->cleared) {
-		atomic_store(&m->mtime_ns,
-			     p->before.st_mtim.tv_sec * 1000000000ll + p->before.st_mtim.tv_nsec);
-		pt_clear_time(m);
-	}
-	p->d.times_set = atomic_exchange(&m->times_set, false);
+	r = take_times(p);
 	if (r == 0)
 		r = pt_find_diff(&p->d);
 	if (r == 0)
@@ -279,12 +305,14 @@ static void put_end(struct pt_put *p, int r)
 		atomic_store(&m->dirty_pages, p->d.pages);
 		atomic_fetch_add(&pt_stored_bytes, p->d.pages * FS_PAGE);
 	} else {
-		if (p->cleared)
-			put_time_back(m, &p->before);
 		if (p->half)
 			atomic_store(&m->half, true);
 	}
-	atomic_store(&m->mtime_ns, 0);
+	pthread_mutex_lock(&m->times);
+	if (r < 0 && p->cleared)
+		put_time_back(p);
+	m->mtime_ns = 0;
+	pthread_mutex_unlock(&m->times);
 	take_back(m, p->d.ino);
 	store_ahead_free(p->ahead);
 	free(p->d.buf);
