@@ -125,9 +125,11 @@ void native_read(const struct request *r)
 		return;
 	}
 	n = passthrough_read(r->in->nodeid, r->out, in->size, in->offset);
-	if (n >= 0)
+	if (n >= 0) {
 		wire_reply_data(r->in->unique, r->out, (size_t)n);
-	else if (n != -ENOENT)
+		if (!(in->read_flags & FUSE_READ_LOCKOWNER)) /* read(2) would have it */
+			passthrough_cached(r->in->nodeid);
+	} else if (n != -ENOENT)
 		wire_reply_error(r->in->unique, (int)n);
 	if (n != -ENOENT)
 		return;

@@ -57,6 +57,19 @@ static void forget_cached(uint64_t ino, int64_t offset)
 	(void)!write(wire_fd(0), &out, sizeof(out));
 }
 
+/* By a thread that serves no requests: the kernel waits for those that fill the pages. */
+static void forget_job(uint64_t ino, void *arg)
+{
+	forget_cached(ino, 0);
+}
+
+void passthrough_cached(uint64_t ino)
+{
+	if (pt_job(forget_job, ino, NULL) < 0)
+		log_text(LOG_WARNING, "inode %llu: the kernel may show old bytes of it: %s",
+			 (unsigned long long)ino, strerror(ENOMEM));
+}
+
 int pt_backing_open(int fd)
 {
 	struct proto_backing_map map = { .fd = fd };

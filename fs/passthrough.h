@@ -49,6 +49,9 @@ int passthrough_fallocate(uint64_t ino, int mode, uint64_t offset, uint64_t leng
 int passthrough_seek(uint64_t ino, uint64_t offset, int whence, uint64_t *ret_offset);
 /* Of handles for O_SYNC, which the kernel does not pass through. Bytes. */
 ssize_t passthrough_read(uint64_t ino, void *buf, size_t size, uint64_t offset);
+/* The kernel read into its page cache, for a splice from a handle with O_SYNC or O_DSYNC, where nobody's writes
+ * would reach: it is to forget that soon. */
+void passthrough_cached(uint64_t ino);
 ssize_t passthrough_write(uint64_t ino, const void *buf, size_t size, uint64_t offset);
 /* The store's size was changed by a SETATTR; perhaps the inode has got an image meanwhile. */
 int passthrough_resized(uint64_t ino, uint64_t size);

@@ -21,7 +21,9 @@ struct pt_memory {
 	int fd;			      /* -1: none */
 	pthread_mutex_t io;	      /* one at a time: fill, store, reset, a new size */
 	_Atomic uint64_t dirty_pages; /* of the last pt_memory_store() */
-	pthread_mutex_t times;	      /* moments only; the next four */
+	pthread_mutex_t times;	      /* moments only; what follows */
+	struct timespec stored;	      /* the mtime that the store was given last, */
+	bool is_stored;		      /* unless a program has set another since */
 	int64_t mtime_ns;	      /* of the last write, while that goes to the store; else 0 */
 	bool times_set;		      /* by a program, since then */
 	unsigned setting, set_count;  /* calls that set them: now, so far */

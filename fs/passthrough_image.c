@@ -98,6 +98,7 @@ void pt_memory_times_end(struct pt_memory *m, bool done)
 	if (done) {
 		pt_clear_time(m);
 		m->mtime_ns = 0;
+		m->is_stored = false;
 		m->times_set = true;
 		m->set_count++;
 	}
@@ -123,10 +124,12 @@ void pt_memory_attr(struct pt_memory *m, struct store_attr *attr)
 
 	pthread_mutex_lock(&m->times);
 	r = fstat(m->fd, &st);
-	/* The store may not have it yet. */
+	/* The store may not have it yet, or not have had it when it was asked. */
 	if (r == 0 && !pt_written(&st) && m->mtime_ns) {
 		st.st_mtim.tv_sec = m->mtime_ns / 1000000000;
 		st.st_mtim.tv_nsec = m->mtime_ns % 1000000000;
+	} else if (r == 0 && !pt_written(&st) && m->is_stored) {
+		st.st_mtim = m->stored;
 	}
 	pthread_mutex_unlock(&m->times);
 	if (r < 0)
@@ -255,7 +258,10 @@ int pt_memory_reset(struct pt_memory *m, uint64_t ino)
 			r = got < 0 ? (int)got : 0;
 		}
 	}
+	pthread_mutex_lock(&m->times);
+	m->is_stored = false;
 	pt_clear_time(m);
+	pthread_mutex_unlock(&m->times);
 	pthread_mutex_unlock(&m->io);
 	free(d.runs);
 	return r;

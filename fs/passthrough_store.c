@@ -40,8 +40,9 @@ struct pt_put {
 
 static int punch(const struct pt_put *p, uint64_t at, uint64_t n)
 {
-	return store_fallocate(fs.store, p->d.ino, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at,
-			       n);
+	const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE | STORE_FALLOCATE_KEEP_TIMES;
+
+	return store_fallocate(fs.store, p->d.ino, mode, at, n);
 }
 
 static int note_hole(struct pt_put *p, uint64_t at, uint64_t n)
@@ -154,9 +155,12 @@ static int set_times(struct pt_put *p)
 	int r = 0;
 
 	pthread_mutex_lock(&m->times);
-	if (!m->setting && m->set_count == p->set_count)
+	if (!m->setting && m->set_count == p->set_count) {
 		r = store_setattr(fs.store, p->d.ino, STORE_SET_MTIME | STORE_SET_CTIME, &p->to,
 				  &attr);
+		m->stored = p->to.mtime;
+		m->is_stored = r == 0;
+	}
 	pthread_mutex_unlock(&m->times);
 	return r;
 }
@@ -311,6 +315,7 @@ static void put_end(struct pt_put *p, int r)
 	pthread_mutex_lock(&m->times);
 	if (r < 0 && p->cleared)
 		put_time_back(p);
+	m->is_stored &= r == 0;
 	m->mtime_ns = 0;
 	pthread_mutex_unlock(&m->times);
 	take_back(m, p->d.ino);

@@ -106,7 +106,7 @@ int store_fallocate(struct store *s, uint64_t ino, int mode, uint64_t offset, ui
 {
 	LOCKED(s);
 	bool keep = mode & FALLOC_FL_KEEP_SIZE;
-	int what = mode & ~FALLOC_FL_KEEP_SIZE;
+	int what = mode & ~(FALLOC_FL_KEEP_SIZE | STORE_FALLOCATE_KEEP_TIMES);
 	struct inode *i;
 	uint64_t end;
 	int r = store_may_write(s);
@@ -130,7 +130,7 @@ int store_fallocate(struct store *s, uint64_t ino, int mode, uint64_t offset, ui
 		r = allocate(s, i, offset, end);
 	if (r == 0 && !keep && end > i->now.size)
 		i->now.size = end;
-	data_modified(s, i, false);
+	data_modified(s, i, mode & STORE_FALLOCATE_KEEP_TIMES);
 	i->refs--;
 	inode_put(s, i);
 	return r;

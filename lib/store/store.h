@@ -256,6 +256,7 @@ int store_ahead_place(struct store_ahead *ahead, uint64_t ino, unsigned flags);
 /* Gives up what has not been placed. NULL is allowed. */
 void store_ahead_free(struct store_ahead *ahead);
 
+#define STORE_FALLOCATE_KEEP_TIMES (1 << 30) /* or it in: somebody else sets them */
 /* mode: 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE] of fallocate(2). EOPNOTSUPP */
 int store_fallocate(struct store *store, uint64_t ino, int mode, uint64_t offset, uint64_t length);
 /* SEEK_DATA and SEEK_HOLE. ENXIO EINVAL */

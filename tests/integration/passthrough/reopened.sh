@@ -7,6 +7,7 @@
 fresh passthrough=all,commit=0
 python3 "$ZC_SRC/tests/integration/passthrough/ctime.py" "$M"
 python3 "$ZC_SRC/tests/integration/passthrough/set_times.py" "$M"
+python3 "$ZC_SRC/tests/integration/passthrough/synced_splice.py" "$M"
 pids=()
 for i in {1..4}; do
 	python3 "$ZC_SRC/tests/integration/passthrough/reopened.py" "$M/$i" 2 &
