@@ -2,6 +2,7 @@
 /* Pages written ahead, and the intent log naming pages by their places. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -346,6 +347,41 @@ static void test_damaged(void **state)
 	}
 }
 
+static struct timespec mtime(void)
+{
+	struct store_attr attr;
+
+	assert_int_equal(store_getattr(s, file, &attr), 0);
+	return attr.mtime;
+}
+
+/* Who sets the times himself, gets none that he did not set: not by pages placed, nor by holes. */
+static void test_keeps_times(void **state)
+{
+	const int hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	struct store_attr attr = { .mtime = { .tv_sec = 1000, .tv_nsec = 5 } };
+	struct store_ahead *a;
+
+	(void)state;
+	assert_int_equal(store_setattr(s, file, STORE_SET_MTIME, &attr, &attr), 0);
+	assert_int_equal(store_ahead_new(s, &a), 0);
+	add(a, file, 1, 'b');
+	assert_int_equal(store_ahead_write(a), 0);
+	store_hold_begin(s);
+	assert_int_equal(store_ahead_place(a, file, STORE_WRITE_KEEP_TIMES), 0);
+	store_hold_end(s);
+	store_ahead_free(a);
+	assert_int_equal(mtime().tv_sec, 1000);
+	assert_int_equal(
+		store_fallocate(s, file, hole | STORE_FALLOCATE_KEEP_TIMES, 2 * PAGE, PAGE), 0);
+	assert_int_equal(mtime().tv_sec, 1000);
+	assert_int_equal(mtime().tv_nsec, 5);
+	assert_int_equal(get(2), 0);
+	assert_int_equal(store_fallocate(s, file, hole, 3 * PAGE, PAGE), 0);
+	assert_true(mtime().tv_sec > 1000);
+	store_close(s);
+}
+
 /* Checksums are not in the log: such a commit goes into the metadata, and reads verify it. */
 static void test_checksums(void **state)
 {
@@ -525,6 +561,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_used_again, setup_small, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_shared, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_keeps_times, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_checksums, setup_checksum, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_bad_memory, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup_small, fixture_teardown),
