@@ -23,7 +23,7 @@ struct answer {
 	unsigned count;
 	uint64_t length;
 	char *buf; /* the next free byte of the worker's buffer */
-	uint64_t mapped, copied, holes;
+	uint64_t mapped, copied, memory, holes;
 };
 
 static int add(struct answer *a, const void *mem, uint64_t length)
@@ -59,6 +59,7 @@ static int add_pages(struct answer *a, uint64_t pos, uint64_t length)
 		a->mapped += length;
 		return add(a, map, length);
 	}
+	ledger_fallback(LEDGER_NO_MAP);
 	n = zu_pread_full(store_page_fd(fs.store), a->buf, (size_t)length, (off_t)pos);
 	if (n < 0)
 		return (int)n;
@@ -81,7 +82,7 @@ static int gather(struct answer *a, const struct store_read *read)
 		} else if (s->where == STORE_ZEROS) {
 			r = add_zeros(a, s->length);
 		} else {
-			a->copied += s->length;
+			a->memory += s->length;
 			r = add(a, s->mem, s->length);
 		}
 	}
@@ -90,12 +91,15 @@ static int gather(struct answer *a, const struct store_read *read)
 
 static void count_answer(const struct answer *a)
 {
+	ledger_path(LEDGER_READ, a->length);
 	if (a->mapped)
-		count_add(&fs.count.read_map_bytes, a->mapped);
+		ledger_path(LEDGER_READ_MAP, a->mapped);
 	if (a->copied)
-		count_add(&fs.count.read_copy_bytes, a->copied);
+		ledger_path(LEDGER_READ_COPY, a->copied);
+	if (a->memory)
+		ledger_path(LEDGER_READ_MEMORY, a->memory);
 	if (a->holes)
-		count_add(&fs.count.read_zero_bytes, a->holes);
+		ledger_path(LEDGER_READ_ZERO, a->holes);
 }
 
 /* Too many pieces: all of it through the buffer. */
@@ -107,7 +111,8 @@ static void reply_copied(const struct request *r, const struct fuse_read_in *in)
 		wire_reply_error(r->in->unique, (int)n);
 		return;
 	}
-	count_add(&fs.count.read_copy_bytes, (uint64_t)n);
+	ledger_path(LEDGER_READ, (uint64_t)n);
+	ledger_path(LEDGER_READ_COPY, (uint64_t)n);
 	wire_reply_data(r->in->unique, r->out, (size_t)n);
 }
 
@@ -126,6 +131,8 @@ void native_read(const struct request *r)
 	}
 	n = passthrough_read(r->in->nodeid, r->out, in->size, in->offset);
 	if (n >= 0) {
+		ledger_path(LEDGER_READ, (uint64_t)n);
+		ledger_path(LEDGER_READ_IMAGE, (uint64_t)n);
 		wire_reply_data(r->in->unique, r->out, (size_t)n);
 		if (!(in->read_flags & FUSE_READ_LOCKOWNER)) /* read(2) would have it */
 			passthrough_cached(r->in->nodeid);
@@ -134,6 +141,7 @@ void native_read(const struct request *r)
 	if (n != -ENOENT)
 		return;
 	if (store_has_checksums(fs.store)) { /* they need to see the bytes */
+		ledger_fallback(LEDGER_CHECKSUMS);
 		reply_copied(r, in);
 		return;
 	}
@@ -143,7 +151,7 @@ void native_read(const struct request *r)
 		return;
 	}
 	a.count = 0;
-	a.length = a.mapped = a.copied = a.holes = 0;
+	a.length = a.mapped = a.copied = a.memory = a.holes = 0;
 	a.buf = r->out;
 	result = gather(&a, &read);
 	if (result == 0) {
@@ -151,8 +159,9 @@ void native_read(const struct request *r)
 		wire_reply(r->in->unique, 0, a.iov, (int)a.count + 1);
 	}
 	store_read_end(fs.store, &read);
-	if (result == -E2BIG)
+	if (result == -E2BIG) {
+		ledger_fallback(LEDGER_TOO_MANY_PIECES);
 		reply_copied(r, in);
-	else if (result < 0)
+	} else if (result < 0)
 		wire_reply_error(r->in->unique, result);
 }

@@ -60,7 +60,7 @@ static unsigned flags_of(const struct request *r, const struct fuse_write_in *in
 	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
 		flags |= STORE_WRITE_KILL_SUID;
 	if (in->write_flags & FUSE_WRITE_CACHE && fs.opt.writeback &&
-	    !(atomic_load_explicit(&fs.count.deliveries, memory_order_relaxed) &&
+	    !(atomic_load_explicit(&fs.deliveries, memory_order_relaxed) &&
 	      handles_delivering(r->in->nodeid)))
 		flags |= STORE_WRITE_KEEP_TIMES;
 	return flags;
@@ -74,6 +74,8 @@ static ssize_t write_image(const struct request *r, const struct fuse_write_in *
 
 	if (n >= 0 && in->write_flags & FUSE_WRITE_KILL_SUIDGID)
 		store_setattr(fs.store, r->in->nodeid, STORE_SET_KILL_SUID, &attr, &attr);
+	if (n >= 0)
+		ledger_path(LEDGER_WRITE_IMAGE, (uint64_t)n);
 	return n;
 }
 
@@ -103,7 +105,7 @@ void native_write(const struct request *r)
 		wire_reply_error(r->in->unique, (int)n);
 		return;
 	}
-	count_add(&fs.count.write_bytes, (uint64_t)n);
+	ledger_path(LEDGER_WRITE, (uint64_t)n);
 	if (!(in->write_flags & FUSE_WRITE_CACHE) && in->flags & O_DSYNC) /* O_SYNC has its bit */
 		commit_then_reply(r->in->nodeid, r->in->unique, (uint32_t)n);
 	else

@@ -106,7 +106,7 @@ int delivery_request(const uint64_t *inos, unsigned n, delivery_fn *done, void *
 	t->arg = arg;
 	for (unsigned i = 0; i < n; i++)
 		handles_deliver(inos[i], true);
-	count_add(&fs.count.deliveries, 1);
+	atomic_fetch_add_explicit(&fs.deliveries, 1, memory_order_relaxed);
 	pthread_mutex_lock(&lock);
 	if (stopping) {
 		pthread_mutex_unlock(&lock);

@@ -24,6 +24,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "ledger.h"
 #include "proto.h"
 #include "store/store.h"
 
@@ -62,16 +63,11 @@ struct mountpoint {
 	unsigned major, minor;
 };
 
-struct counters {
-	_Atomic uint64_t read_map_bytes, read_copy_bytes, read_zero_bytes;
-	_Atomic uint64_t write_bytes, requests, deliveries;
-};
-
 struct fs {
 	struct options opt;
 	struct store *store;
 	struct fuse_session *session;
-	struct counters count;
+	_Atomic uint64_t deliveries; /* since the mount */
 	uid_t owner;
 	struct mountpoint mounted; /* minor 0: nothing yet */
 	/* What INIT agreed upon, for the information and the tests. */
@@ -79,11 +75,6 @@ struct fs {
 	uint32_t init_minor;
 };
 extern struct fs fs;
-
-static inline void count_add(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
-}
 
 /* ---- log.c ------------------------------------------------------------------------------ */
 
@@ -151,6 +142,8 @@ bool wire_received(unsigned channel, struct fuse_in_header *in, size_t size);
 int wire_ready_fd(void);
 bool wire_refused(void); /* then: libfuse did not like the kernel's first request */
 
+/* An answer went to the device (wire.c does it for its own): for the ledger. `error`: 0 or negative. */
+void wire_answered(uint64_t unique, int error);
 int wire_reply(uint64_t unique, int error, struct iovec *iov, int count);
 int wire_reply_error(uint64_t unique, int error);
 int wire_reply_data(uint64_t unique, const void *data, size_t size);

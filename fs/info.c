@@ -112,7 +112,6 @@ static bool add_passthrough(cJSON *json)
 
 static bool add_mount(cJSON *json)
 {
-	struct counters *c = &fs.count;
 	bool good = true;
 
 	good = good && cJSON_AddStringToObject(json, "mount", fs.opt.mnt);
@@ -127,13 +126,9 @@ static bool add_mount(cJSON *json)
 	good = good && add_u64(json, "fuse_minor", fs.init_minor);
 	good = good && add_u64(json, "fuse_offered", fs.init_offered);
 	good = good && add_u64(json, "fuse_flags", fs.init_flags);
-	good = good && add_u64(json, "requests", c->requests);
-	good = good && add_u64(json, "deliveries", c->deliveries);
-	good = good && add_u64(json, "read_map_bytes", c->read_map_bytes);
-	good = good && add_u64(json, "read_splice_bytes", 0);
-	good = good && add_u64(json, "read_copy_bytes", c->read_copy_bytes);
-	good = good && add_u64(json, "read_zero_bytes", c->read_zero_bytes);
-	good = good && add_u64(json, "write_bytes", c->write_bytes);
+	good = good && add_u64(json, "requests", ledger_requests());
+	good = good && add_u64(json, "deliveries", fs.deliveries);
+	good = good && ledger_add_paths(json);
 	return good;
 }
 

@@ -117,7 +117,8 @@ static int serve_write(const struct request *r, bool wait)
 		wire_reply_error(r->in->unique, (int)n);
 		return 0;
 	}
-	count_add(&fs.count.write_bytes, (uint64_t)n);
+	ledger_path(LEDGER_WRITE, (uint64_t)n);
+	ledger_path(LEDGER_WRITE_IMAGE, (uint64_t)n);
 	reply_written(r->in->unique, (uint32_t)n);
 	return 0;
 }
@@ -277,7 +278,8 @@ static bool serve_read(const struct request *r)
 		wire_reply_error(r->in->unique, (int)n);
 		return true;
 	}
-	count_add(&fs.count.read_copy_bytes, (uint64_t)n);
+	ledger_path(LEDGER_READ, (uint64_t)n);
+	ledger_path(LEDGER_READ_IMAGE, (uint64_t)n);
 	wire_reply_data(r->in->unique, r->out, (size_t)n);
 	return true;
 }

@@ -40,6 +40,14 @@ static void trace(const char *what, uint64_t unique, uint32_t opcode, uint64_t i
 			 (unsigned long long)unique, opcode, (unsigned long long)ino, (long long)n);
 }
 
+void wire_answered(uint64_t unique, int error)
+{
+	unique &= ~((uint64_t)TAG_MASK << TAG_SHIFT);
+	if (unique && error)
+		ledger_error(error);
+	ledger_answered(unique);
+}
+
 static int send_answer(struct iovec *iov, int count)
 {
 	struct fuse_out_header *out = iov[0].iov_base;
@@ -51,6 +59,7 @@ static int send_answer(struct iovec *iov, int count)
 	trace("answer", out->unique, 0, 0, out->error ? out->error : (int64_t)out->len);
 	if (writev(fds[channel], iov, count) < 0)
 		r = -errno;
+	wire_answered(out->unique, out->error);
 	out->unique = tagged;
 	/* ENOENT: nobody waits any more. ENODEV, ECONNABORTED: unmounted. */
 	if (r < 0 && r != -ENOENT && r != -ENODEV && r != -ECONNABORTED && r != -EFAULT)
@@ -156,7 +165,7 @@ bool wire_received(unsigned channel, struct fuse_in_header *in, size_t size)
 	in->unique |= (uint64_t)channel << TAG_SHIFT;
 	if (in->opcode == FUSE_INIT)
 		received_init(in, size);
-	count_add(&fs.count.requests, 1);
+	ledger_request(in->unique & ~((uint64_t)TAG_MASK << TAG_SHIFT), in->opcode);
 	return true;
 }
 

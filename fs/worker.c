@@ -71,6 +71,8 @@ static void serve(struct worker *w, struct fuse_in_header *in, size_t size)
 	if (!native_dispatch(&r))
 		fuse_session_process_buf(fs.session, &buf);
 	fs_live_left(&r, entered);
+	if (in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET)
+		wire_answered(in->unique, 0); /* they need none */
 }
 
 static void *run(void *arg)
