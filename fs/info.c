@@ -20,6 +20,14 @@ static bool add_u64(cJSON *json, const char *name, uint64_t value)
 	return cJSON_AddRawToObject(json, name, text) != NULL;
 }
 
+static bool add_of_path(cJSON *json, const char *path, const char *what, uint64_t value)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s_%s", path, what);
+	return add_u64(json, name, value);
+}
+
 static bool add_store(cJSON *json, const struct store_info *s)
 {
 	const struct {
@@ -45,14 +53,17 @@ static bool add_store(cJSON *json, const struct store_info *s)
 		{ "pending_bytes", s->pending_pages * FS_PAGE },
 		{ "buffered_bytes", s->buffered_bytes },
 		{ "cached_inodes", s->cached_inodes },
-		{ "write_splice_bytes", s->write_splice_bytes },
-		{ "write_copy_bytes", s->write_copy_bytes },
-		{ "write_buffer_bytes", s->write_buffer_bytes },
-		{ "write_ahead_bytes", s->write_ahead_bytes },
-		{ "write_fallbacks", s->write_fallbacks },
 	};
+	uint64_t fallbacks = 0;
 	bool good = true;
 
+	for (unsigned i = 0; i < STORE_PATHS; i++) {
+		good = good && add_of_path(json, store_path_name(i), "bytes", s->paths[i].bytes);
+		good = good && add_of_path(json, store_path_name(i), "ops", s->paths[i].ops);
+	}
+	for (unsigned i = 0; i < STORE_FALLBACKS; i++)
+		fallbacks += s->fallbacks[i];
+	good = good && add_u64(json, "write_fallbacks", fallbacks);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		good = good && add_u64(json, numbers[i].name, numbers[i].value);
 	good = good && cJSON_AddBoolToObject(json, "read_only", s->read_only);

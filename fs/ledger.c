@@ -59,10 +59,10 @@ static const char *const path_names[LEDGER_PATHS] = {
 };
 
 static const char *const fallback_names[LEDGER_FALLBACKS] = {
-	[LEDGER_NO_SPLICE] = "no_splice", [LEDGER_SMALL_PIPE] = "small_pipe",
-	[LEDGER_NO_MAP] = "no_map",	  [LEDGER_TOO_MANY_PIECES] = "too_many_pieces",
-	[LEDGER_CHECKSUMS] = "checksums", [LEDGER_NO_READAHEAD] = "no_readahead_control",
-	[LEDGER_UNALIGNED] = "unaligned",
+	[LEDGER_NO_SPLICE] = "read_no_splice", [LEDGER_SMALL_PIPE] = "read_small_pipe",
+	[LEDGER_NO_MAP] = "read_no_map",       [LEDGER_TOO_MANY_PIECES] = "read_too_many_pieces",
+	[LEDGER_CHECKSUMS] = "read_checksums", [LEDGER_NO_READAHEAD] = "no_readahead_control",
+	[LEDGER_UNALIGNED] = "read_unaligned",
 };
 
 static const char *const operation_names[OPERATIONS] = {

@@ -32,7 +32,7 @@ enum ledger_path {
 	LEDGER_PATHS
 };
 
-/* Why a path that costs less was not taken. The engine's have a list of their own. */
+/* Why a path that costs less was not taken; those of writes are the engine's (enum store_fallback). */
 enum ledger_fallback {
 	LEDGER_NO_SPLICE,	/* the kernel refused it, or it is forced off */
 	LEDGER_SMALL_PIPE,	/* the pipe cannot hold the request */

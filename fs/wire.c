@@ -59,7 +59,7 @@ static int send_answer(struct iovec *iov, int count)
 	trace("answer", out->unique, 0, 0, out->error ? out->error : (int64_t)out->len);
 	if (writev(fds[channel], iov, count) < 0)
 		r = -errno;
-	wire_answered(out->unique, out->error);
+	wire_answered(out->unique, r == -EFAULT ? -EIO : out->error); /* as its caller sees it */
 	out->unique = tagged;
 	/* ENOENT: nobody waits any more. ENODEV, ECONNABORTED: unmounted. */
 	if (r < 0 && r != -ENOENT && r != -ENODEV && r != -ECONNABORTED && r != -EFAULT)

@@ -155,7 +155,8 @@ int store_ahead_write(struct store_ahead *a)
 		store_fail(s, r, "cannot write to the page file");
 		r = -EIO;
 	}
-	__atomic_add_fetch(&s->write_ahead_bytes, n * PAGE, __ATOMIC_RELAXED);
+	if (n)
+		tally_path(s, STORE_WRITE_AHEAD, n * PAGE);
 	return r < 0 ? r : e;
 }
 

@@ -205,7 +205,7 @@ int buffer_write(struct store *s, struct buffer **list, size_t n)
 	}
 	/* After the write: a sync that ran meanwhile did not cover it. */
 	atomic_store(&s->page_dirty, true);
-	__atomic_add_fetch(&s->write_buffer_bytes, n * PAGE, __ATOMIC_RELAXED);
+	tally_path(s, STORE_FLUSH_BUFFER, n * PAGE);
 	return r;
 }
 

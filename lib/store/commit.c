@@ -217,6 +217,7 @@ static int commit_logged(struct store *s, struct commit *c)
 /* One commit, with the lock held on entry and exit. */
 static void commit_once(struct store *s, unsigned flags)
 {
+	uint64_t start = tally_clock(), logged = s->intent.commits;
 	struct commit c = { 0 };
 	bool prepare;
 	int r = -EIO;
@@ -233,6 +234,7 @@ static void commit_once(struct store *s, unsigned flags)
 	}
 	s->freezing = false;
 	if (s->committing) {
+		tally_time(s->intent.commits != logged ? &s->logged : &s->whole, start);
 		s->committing = false;
 		pin_settle(s);
 		quarantine_advance(s);

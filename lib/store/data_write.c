@@ -306,6 +306,7 @@ struct writing {
 	struct inode *i;
 	const struct store_source *source;
 	uint64_t offset, left;
+	uint64_t buffered;  /* bytes copied into buffers */
 	const uint8_t *buf; /* of what is left, or NULL: the pipe */
 };
 
@@ -339,8 +340,10 @@ static int write_piece(struct writing *w)
 		from = copy;
 	}
 	r = page_change(w->s, w->i, w->offset / PAGE, off, len, from);
-	if (r == 0)
+	if (r == 0) {
+		w->buffered += len;
 		advance(w, len);
+	}
 	return r;
 }
 
@@ -375,6 +378,7 @@ static int put_pages(struct writing *w, uint64_t page, uint64_t count, uint32_t 
 	if (sums && !buf) {
 		ssize_t n;
 
+		tally_fallback(w->s, STORE_CHECKSUMS);
 		copy = aligned_alloc(PAGE, count * PAGE);
 		if (!copy)
 			return -ENOMEM;
@@ -457,7 +461,7 @@ ssize_t store_write(struct store *s, uint64_t ino, uint64_t offset, uint64_t len
 		    const struct store_source *source, unsigned flags)
 {
 	LOCKED(s);
-	struct writing w = { s, NULL, source, offset, length, source->buf };
+	struct writing w = { s, NULL, source, offset, length, 0, source->buf };
 	uint64_t end;
 	int r = store_may_write(s);
 
@@ -477,6 +481,8 @@ ssize_t store_write(struct store *s, uint64_t ino, uint64_t offset, uint64_t len
 	if (flags & STORE_WRITE_KILL_SUID)
 		inode_kill_privs(s, w.i);
 	r = write_locked(&w);
+	if (w.buffered)
+		tally_path(s, STORE_WRITE_BUFFER, w.buffered);
 	if (r < 0)
 		drain(&w);
 	if (w.left < length)

@@ -56,12 +56,8 @@ void store_get_info(struct store *s, struct store_info *o)
 		.can_punch = s->can_punch,
 		.failed = s->failed,
 		.failed_at = s->failed_at,
-		.write_splice_bytes = __atomic_load_n(&s->write_splice_bytes, __ATOMIC_RELAXED),
-		.write_copy_bytes = __atomic_load_n(&s->write_copy_bytes, __ATOMIC_RELAXED),
-		.write_ahead_bytes = __atomic_load_n(&s->write_ahead_bytes, __ATOMIC_RELAXED),
-		.write_buffer_bytes = __atomic_load_n(&s->write_buffer_bytes, __ATOMIC_RELAXED),
-		.write_fallbacks = __atomic_load_n(&s->write_fallbacks, __ATOMIC_RELAXED),
 	};
+	tally_get(s, o);
 	memcpy(o->uuid, s->super.uuid, sizeof(o->uuid));
 	memcpy(o->failure, s->failure, sizeof(o->failure));
 }

@@ -182,6 +182,7 @@ void intent_written(struct store *s, uint64_t length, uint64_t placed)
 	l->sequence++;
 	l->commits++;
 	l->bytes += length;
+	tally_path(s, STORE_FLUSH_LOG, length);
 }
 
 void intent_refuse(struct store *s, int error)

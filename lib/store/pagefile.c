@@ -159,6 +159,7 @@ static int write_bounced(struct store *s, uint64_t pos, uint64_t length, const u
 			 int pipe_fd)
 {
 	zu_cleanup_free void *bounce = aligned_alloc(PAGE, BOUNCE);
+	uint64_t done = length;
 
 	if (!bounce)
 		return -ENOMEM;
@@ -177,11 +178,14 @@ static int write_bounced(struct store *s, uint64_t pos, uint64_t length, const u
 		pos += n;
 		length -= n;
 	}
+	tally_path(s, STORE_WRITE_COPY, done);
 	return 0;
 }
 
 static int write_spliced(struct store *s, uint64_t pos, uint64_t length, int pipe_fd)
 {
+	uint64_t done = 0;
+
 	while (length) {
 		loff_t at = (loff_t)pos;
 		ssize_t n = splice(pipe_fd, NULL, s->direct_fd, &at, (size_t)length, 0);
@@ -189,37 +193,45 @@ static int write_spliced(struct store *s, uint64_t pos, uint64_t length, int pip
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == EINVAL || errno == EOPNOTSUPP)) {
-			__atomic_add_fetch(&s->write_fallbacks, 1, __ATOMIC_RELAXED);
+			tally_fallback(s, STORE_NO_SPLICE);
+			if (done)
+				tally_path(s, STORE_WRITE_SPLICE, done);
 			return write_bounced(s, pos, length, NULL, pipe_fd);
 		}
 		if (n < 0)
 			return -errno;
 		if (n == 0)
 			return -EIO;
-		__atomic_add_fetch(&s->write_splice_bytes, (uint64_t)n, __ATOMIC_RELAXED);
+		done += (uint64_t)n;
 		pos += (uint64_t)n;
 		length -= (uint64_t)n;
 	}
+	tally_path(s, STORE_WRITE_SPLICE, done);
+	return 0;
+}
+
+static int write_buffer(struct store *s, uint64_t pos, uint64_t length, const void *buf)
+{
+	ssize_t n;
+
+	if (s->direct && ((uintptr_t)buf & 511)) {
+		tally_fallback(s, STORE_UNALIGNED);
+		return write_bounced(s, pos, length, buf, -1);
+	}
+	n = zu_pwrite_full(s->direct_fd, buf, (size_t)length, (off_t)pos);
+	if (n < 0)
+		return (int)n;
+	if (!s->direct)
+		tally_fallback(s, STORE_NO_DIRECT_IO);
+	tally_path(s, s->direct ? STORE_WRITE_DIRECT : STORE_WRITE_CACHED, length);
 	return 0;
 }
 
 int pagefile_write(struct store *s, uint64_t page, uint64_t count, const void *buf, int pipe_fd)
 {
 	uint64_t pos = page * PAGE, length = count * PAGE;
-	ssize_t n;
-	int r;
+	int r = buf ? write_buffer(s, pos, length, buf) : write_spliced(s, pos, length, pipe_fd);
 
-	if (!buf) {
-		r = write_spliced(s, pos, length, pipe_fd);
-	} else {
-		__atomic_add_fetch(&s->write_copy_bytes, length, __ATOMIC_RELAXED);
-		if (s->direct && ((uintptr_t)buf & 511)) {
-			r = write_bounced(s, pos, length, buf, -1);
-		} else {
-			n = zu_pwrite_full(s->direct_fd, buf, (size_t)length, (off_t)pos);
-			r = n < 0 ? (int)n : 0;
-		}
-	}
 	/* After the write: a sync that ran meanwhile did not cover it. */
 	atomic_store(&s->page_dirty, true);
 	return r;

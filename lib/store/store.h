@@ -300,6 +300,34 @@ int store_rollback(struct store *store, uint64_t ino, struct store_attr *ret_att
 
 /* ---- facts ------------------------------------------------------------------------------ */
 
+/* What bytes have taken. The WRITE_* down to COPY are of store_write(), and add up to what it has written. */
+enum store_path {
+	STORE_WRITE_SPLICE, /* from the source's pipe into the page file */
+	STORE_WRITE_DIRECT, /* from the source's buffer by O_DIRECT, no copy */
+	STORE_WRITE_CACHED, /* from the source's buffer by way of the host's page cache */
+	STORE_WRITE_BUFFER, /* copied into buffers */
+	STORE_WRITE_COPY,   /* copied into a bounce buffer, and written from there */
+	STORE_WRITE_AHEAD,  /* store_ahead_*() */
+	STORE_FLUSH_BUFFER, /* pages of buffers put down: by commits into LMDB, and to make room */
+	STORE_FLUSH_LOG,    /* records of the intent log */
+	STORE_PATHS
+};
+const char *store_path_name(enum store_path path);
+
+/* Why a path that costs less was not taken. */
+enum store_fallback {
+	STORE_NO_DIRECT_IO, /* the page file's filesystem has no O_DIRECT */
+	STORE_NO_SPLICE,    /* the kernel refused it, or it is forced off */
+	STORE_UNALIGNED,    /* memory that O_DIRECT does not take */
+	STORE_CHECKSUMS,    /* the bytes of a pipe had to be seen */
+	STORE_FALLBACKS
+};
+const char *store_fallback_name(enum store_fallback reason);
+
+struct store_timing {
+	uint64_t count, ns, most; /* most: ns of the longest */
+};
+
 struct store_info {
 	uint8_t uuid[16];
 	uint32_t version;
@@ -320,9 +348,12 @@ struct store_info {
 	int failed;		      /* errno of the error that turned it read-only, or 0 */
 	char failure[256];
 	struct timespec failed_at;
-	uint64_t read_map_bytes, read_splice_bytes, read_copy_bytes; /* counted by the caller */
-	uint64_t write_splice_bytes, write_copy_bytes, write_buffer_bytes, write_ahead_bytes;
-	uint64_t write_fallbacks;
+	/* Since it was opened: */
+	struct {
+		uint64_t bytes, ops;
+	} paths[STORE_PATHS];
+	uint64_t fallbacks[STORE_FALLBACKS];
+	struct store_timing whole, logged; /* commits into LMDB, and into the intent log */
 };
 void store_get_info(struct store *store, struct store_info *ret_info);
 

@@ -268,8 +268,11 @@ struct store {
 	int failed;
 	char failure[256];
 	struct timespec failed_at;
-	uint64_t write_splice_bytes, write_copy_bytes, write_buffer_bytes, write_ahead_bytes;
-	uint64_t write_fallbacks;
+	struct {
+		uint64_t bytes, ops;
+	} paths[STORE_PATHS]; /* tally_path() */
+	uint64_t fallbacks[STORE_FALLBACKS];
+	struct store_timing whole, logged; /* under the lock */
 	bool warned_direct, warned_allocate, warned_punch;
 	atomic_bool low;
 	uint64_t meta_reserved;		 /* bytes of data.mdb; the commit thread's */
@@ -567,5 +570,15 @@ struct apply {
 	struct extents shared;	/* pages that get one more, one item per reference */
 	struct extents dropped; /* pages that lose one */
 };
+
+/* ---- tally.c: what was done --------------------------------------------------------------- */
+
+/* Bytes that have taken a path; each call is one operation. Any thread, no lock. */
+void tally_path(struct store *s, enum store_path path, uint64_t bytes);
+void tally_fallback(struct store *s, enum store_fallback reason);
+uint64_t tally_clock(void); /* ns */
+/* One more that began at `start` and ends now. With the lock held. */
+void tally_time(struct store_timing *timing, uint64_t start);
+void tally_get(struct store *s, struct store_info *o);
 
 #endif

@@ -188,7 +188,9 @@ static void test_logged(void **state)
 	assert_int_equal(after.logged_commits, before.logged_commits + 1);
 	assert_int_equal(after.commit, before.commit);
 	assert_true(after.logged_bytes - before.logged_bytes < PAGES / 2 * PAGE);
-	assert_int_equal(after.write_ahead_bytes - before.write_ahead_bytes, PAGES / 2 * PAGE);
+	assert_int_equal(after.paths[STORE_WRITE_AHEAD].bytes -
+				 before.paths[STORE_WRITE_AHEAD].bytes,
+			 PAGES / 2 * PAGE);
 	ahead(PAGES / 2, 'c'); /* not committed */
 	crash();
 	open_with(true);

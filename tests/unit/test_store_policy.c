@@ -153,7 +153,7 @@ static void test_eviction(void **state)
 	for (uint64_t n = 1; n < 16384; n++) /* 64 MiB in small pieces */
 		assert_int_equal(store_write(s, inos[0], n * 4096, 4096, &source, 0), 4096);
 	store_get_info(s, &info);
-	assert_true(info.write_buffer_bytes > 0);
+	assert_true(info.paths[STORE_FLUSH_BUFFER].bytes > 0);
 	crash();
 	expect("e", "old");
 	end();
