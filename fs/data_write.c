@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * data_write.c - WRITE. The payload lies on a page boundary of the worker's buffer (worker.c), so
- * the store writes it from there.
+ * data_write.c - WRITE. The payload is in the worker's pipe, from where the store splices it into the
+ * page file, or on a page boundary of the worker's buffer (receive.c), so that the store writes it from
+ * there.
  *
  * Write-backs of the kernel's cache leave the times alone: the kernel owns them and sends them in a
  * SETATTR of their own, which may overtake the data. Those that a delivery asks for set them, for
@@ -70,8 +71,13 @@ static unsigned flags_of(const struct request *r, const struct fuse_write_in *in
 static ssize_t write_image(const struct request *r, const struct fuse_write_in *in)
 {
 	struct store_attr attr;
-	ssize_t n = passthrough_write(r->in->nodeid, in + 1, in->size, in->offset);
+	ssize_t n;
 
+	if (!passthrough_has(r->in->nodeid))
+		return -ENOENT;
+	if (receive_pull(r->from) < 0)
+		return -EIO;
+	n = passthrough_write(r->in->nodeid, in + 1, in->size, in->offset);
 	if (n >= 0 && in->write_flags & FUSE_WRITE_KILL_SUIDGID)
 		store_setattr(fs.store, r->in->nodeid, STORE_SET_KILL_SUID, &attr, &attr);
 	if (n >= 0)
@@ -79,11 +85,17 @@ static ssize_t write_image(const struct request *r, const struct fuse_write_in *
 	return n;
 }
 
+static ssize_t write_store(const struct request *r, const struct fuse_write_in *in)
+{
+	struct store_source source = receive_source(r);
+
+	return store_write(fs.store, r->in->nodeid, in->offset, in->size, &source, flags_of(r, in));
+}
+
 /* Valid replies: write_out, error */
 void native_write(const struct request *r)
 {
 	const struct fuse_write_in *in = r->arg;
-	struct store_source source = { .buf = in + 1, .pipe_fd = -1 };
 	ssize_t n = -EINVAL;
 
 	if (r->size >= sizeof(*in) && in->size <= r->size - sizeof(*in)) {
@@ -93,8 +105,7 @@ void native_write(const struct request *r)
 		}
 		n = write_image(r, in);
 		if (n == -ENOENT)
-			n = store_write(fs.store, r->in->nodeid, in->offset, in->size, &source,
-					flags_of(r, in));
+			n = write_store(r, in);
 		/* One that began meanwhile has to know what the kernel takes for the size. */
 		rollback_swallows_write(r->in->nodeid, in->offset + in->size);
 	}

@@ -37,6 +37,9 @@ enum {
 /* Nobody else changes the store, so the kernel may believe what it was told for a day. */
 #define FS_TIMEOUT 86400u
 
+/* How payloads of WRITEs come (receive.c). */
+enum write_way { WRITE_AUTO, WRITE_SPLICE, WRITE_COPY };
+
 enum passthrough { PASSTHROUGH_OFF, PASSTHROUGH_MARKED, PASSTHROUGH_ALL };
 
 struct options {
@@ -56,6 +59,9 @@ struct options {
 	unsigned log_mib; /* of the intent log */
 	unsigned lock_seconds;
 	unsigned workers;
+	enum write_way write;
+	uint64_t pipe_size;  /* bytes, 0: as large as needed */
+	bool no_direct_io;   /* as if the host filesystem had no O_DIRECT */
 	uint64_t live_limit; /* bytes, 0: a quarter of the memory */
 };
 
@@ -129,6 +135,7 @@ struct request {
 	const void *arg;		 /* what follows the header */
 	size_t size;			 /* of it */
 	void *out;			 /* the worker's output buffer, FS_MAX_IO and a page */
+	struct receiver *from;		 /* where it came; NULL: all of it is in memory */
 };
 
 int wire_start(unsigned workers);
@@ -151,6 +158,31 @@ int wire_reply_data(uint64_t unique, const void *data, size_t size);
 /* ---- init.c ----------------------------------------------------------------------------- */
 
 void init_answer(const struct fuse_init_in *in, struct fuse_init_out *ret_out);
+
+/* ---- receive.c -------------------------------------------------------------------------- */
+
+/* A worker's end of the device. */
+struct receiver {
+	int fd;
+	int pipe[2];		  /* -1: all is read */
+	enum ledger_fallback why; /* then: the reason */
+	size_t in_pipe; /* bytes of the request, its last ones, that are still in the pipe */
+	struct fuse_in_header *in; /* the request */
+	char *memory;
+};
+int receiver_open(struct receiver *r, int fd);
+void receiver_close(struct receiver *r);
+/* The next request: its length, or -1 and errno as of read(2) of the device. Only the payload of a
+ * WRITE longer than 64 KiB may stay in the pipe. */
+ssize_t receive(struct receiver *r);
+/* Have all of the request in memory. EIO. NULL: it is. */
+int receive_pull(struct receiver *r);
+/* The request is done with. */
+void receive_end(struct receiver *r);
+/* The longest WRITE, in pages. Constant once the receivers are open. */
+unsigned receive_max_pages(void);
+/* The payload of a WRITE as a source for the store, which takes it, all of it, out of the pipe. */
+struct store_source receive_source(const struct request *r);
 
 /* ---- worker.c --------------------------------------------------------------------------- */
 

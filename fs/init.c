@@ -38,9 +38,9 @@ void init_answer(const struct fuse_init_in *in, struct fuse_init_out *ret_out)
 		.flags2 = (uint32_t)(take >> 32),
 		.max_background = 64,
 		.congestion_threshold = 48,
-		.max_write = FS_MAX_IO,
+		.max_write = receive_max_pages() * FS_PAGE,
 		.time_gran = 1,
-		.max_pages = FS_MAX_IO / FS_PAGE,
+		.max_pages = (uint16_t)receive_max_pages(),
 		.PROTO_MAX_STACK_DEPTH = take & PROTO_PASSTHROUGH ? 1 : 0,
 	};
 }

@@ -350,6 +350,11 @@ bool fs_live_serve(const struct request *r, bool *ret_entered)
 			*ret_entered = true;
 			return false;
 		}
+		/* An image is memory. */
+		if (receive_pull(r->from) < 0) {
+			wire_reply_error(r->in->unique, -EIO);
+			return true;
+		}
 		if (r->in->opcode == FUSE_WRITE)
 			result = serve_write(r, false);
 		if (result == -EAGAIN)

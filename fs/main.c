@@ -110,6 +110,7 @@ static int open_store(struct zu_err *err)
 		.commit_seconds = fs.opt.commit_seconds,
 		.lock_seconds = fs.opt.lock_seconds,
 		.log_bytes = (uint64_t)fs.opt.log_mib << 20,
+		.no_direct_io = fs.opt.no_direct_io,
 		.log = log_store,
 	};
 

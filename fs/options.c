@@ -119,6 +119,31 @@ static int pass(struct options *opt, const char *option, struct zu_err *err)
 	return 0;
 }
 
+static int set_write(struct options *opt, const char *option, struct zu_err *err)
+{
+	static const char *const ways[] = {
+		[WRITE_AUTO] = "auto", [WRITE_SPLICE] = "splice", [WRITE_COPY] = "copy"
+	};
+
+	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		if (!strcmp(option + 6, ways[i])) {
+			opt->write = (enum write_way)i;
+			return 0;
+		}
+	return zu_err_set(err, EINVAL, "option %s: data are written by auto, splice or copy",
+			  option);
+}
+
+/* Of a pipe: 2 pages to 1 GiB. */
+static int set_pipe(struct options *opt, const char *option, struct zu_err *err)
+{
+	int r = set_bytes(option, &opt->pipe_size, err);
+
+	if (r == 0 && (opt->pipe_size < 2 * FS_PAGE || opt->pipe_size > 1u << 30))
+		return zu_err_set(err, EINVAL, "option %s: a pipe has from 8K to 1G", option);
+	return r;
+}
+
 static int set_word(struct options *opt, const char *option, struct zu_err *err)
 {
 	if (!strcmp(option, "ro") || !strcmp(option, "rw"))
@@ -132,6 +157,10 @@ static int set_word(struct options *opt, const char *option, struct zu_err *err)
 	else if (!strncmp(option, "passthrough=", 12))
 		return zu_err_set(err, EINVAL, "option %s: passthrough is for marked files, or all",
 				  option);
+	else if (!strncmp(option, "write=", 6))
+		return set_write(opt, option, err);
+	else if (!strcmp(option, "direct_io=on") || !strcmp(option, "direct_io=off"))
+		opt->no_direct_io = option[11] == 'f';
 	else if (!strncmp(option, "cache=", 6))
 		return zu_err_set(err, EINVAL, "option %s: the cache is writeback or none", option);
 	else if (!strcmp(option, "policy=auto") || !strcmp(option, "policy=explicit"))
@@ -160,6 +189,8 @@ static int set(struct options *opt, const char *option, struct zu_err *err)
 		return set_fsname(opt, option + 7, err);
 	if (!strncmp(option, "live_limit=", 11))
 		return set_bytes(option, &opt->live_limit, err);
+	if (!strncmp(option, "pipe_size=", 10))
+		return set_pipe(opt, option, err);
 	if (strncmp(option, "workers=", 8))
 		return set_word(opt, option, err);
 	r = set_number(option, 1, FS_MAX_WORKERS, &opt->workers, err);
@@ -249,6 +280,9 @@ static const char doc[] =
 	"  live_limit=SIZE          memory for live files: the sum of what their\n"
 	"                           images may grow to (default: a quarter of all)\n"
 	"  workers=N                threads that serve (default 4, at least 2)\n"
+	"  write=auto|splice|copy   large writes go from the kernel's cache to the disk\n"
+	"                           by splice(2) while many come (default), always, or\n"
+	"                           never\n"
 	"  lock_wait=SECONDS        wait for a store in use (default 30)\n"
 	"  allow_other, allow_root  let other users, or root, in as well\n"
 	"  fsname=NAME              source in the table of mounts (default: STORE)\n"

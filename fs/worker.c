@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * worker.c - the threads that serve requests: each blocks in read(2) on its own clone of the device.
- *
- * A request is read so that what follows the two headers of a WRITE begins on a page boundary: the
- * store can then write it directly. Workers take no signal but the one that wakes them to end.
+ * worker.c - the threads that serve requests: each waits for them (receive.c) at its own clone of the
+ * device. Workers take no signal but the one that wakes them to end.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -20,10 +18,6 @@
 #include "util/cleanup.h"
 
 enum {
-	WRITE_HEADERS = sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in),
-	IN_OFFSET = FS_PAGE - WRITE_HEADERS,
-	IN_SIZE = WRITE_HEADERS + FS_MAX_IO + FS_PAGE,
-	BUFFER = FS_PAGE + FS_MAX_IO + FS_PAGE, /* of requests */
 	OUTPUT = FS_MAX_IO + FS_PAGE,
 	WAKE = SIGUSR1,
 };
@@ -31,7 +25,8 @@ enum {
 static struct worker {
 	pthread_t thread;
 	unsigned channel;
-	char *memory; /* the buffer of requests, then that of answers */
+	struct receiver from;
+	char *output;
 } workers[FS_MAX_WORKERS];
 
 static unsigned started;
@@ -62,6 +57,7 @@ static void serve(struct worker *w, struct fuse_in_header *in, size_t size)
 		.arg = in + 1,
 		.size = size - sizeof(*in),
 		.out = output,
+		.from = &w->from,
 	};
 	struct fuse_buf buf = { .mem = in, .size = size };
 	bool entered;
@@ -78,12 +74,11 @@ static void serve(struct worker *w, struct fuse_in_header *in, size_t size)
 static void *run(void *arg)
 {
 	struct worker *w = arg;
-	struct fuse_in_header *in = (struct fuse_in_header *)(w->memory + IN_OFFSET);
-	int fd = wire_fd(w->channel);
+	struct fuse_in_header *in = w->from.in;
 
-	output = w->memory + BUFFER;
+	output = w->output;
 	while (!atomic_load(&stopping)) {
-		ssize_t n = read(fd, in, IN_SIZE);
+		ssize_t n = receive(&w->from);
 
 		if (n < 0) {
 			/* ENOENT: the request was given up while it was read. */
@@ -99,6 +94,7 @@ static void *run(void *arg)
 			serve(w, in, (size_t)n);
 		else if ((size_t)n >= sizeof(*in))
 			wire_reply_error(in->unique | (uint64_t)w->channel << 48, -EIO);
+		receive_end(&w->from);
 	}
 	atomic_fetch_sub(&running, 1);
 	eventfd_write(end_fd, 1);
@@ -110,20 +106,30 @@ static void woken(int signal)
 	(void)signal;
 }
 
+static void stop_one(struct worker *w)
+{
+	receiver_close(&w->from);
+	munmap(w->output, OUTPUT);
+}
+
 static int start_one(struct worker *w, unsigned channel)
 {
-	int r;
+	int r = receiver_open(&w->from, wire_fd(channel));
 
+	if (r < 0)
+		return r;
 	w->channel = channel;
-	w->memory = mmap(NULL, BUFFER + OUTPUT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			 -1, 0);
-	if (w->memory == MAP_FAILED)
-		return -errno;
+	w->output = mmap(NULL, OUTPUT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (w->output == MAP_FAILED) {
+		r = -errno;
+		receiver_close(&w->from);
+		return r;
+	}
 	atomic_fetch_add(&running, 1);
 	r = pthread_create(&w->thread, NULL, run, w);
 	if (r != 0) {
 		atomic_fetch_sub(&running, 1);
-		munmap(w->memory, BUFFER + OUTPUT);
+		stop_one(w);
 	}
 	return -r;
 }
@@ -160,7 +166,7 @@ void workers_stop(void)
 	}
 	for (unsigned i = 0; i < started; i++) {
 		pthread_join(workers[i].thread, NULL);
-		munmap(workers[i].memory, BUFFER + OUTPUT);
+		stop_one(&workers[i]);
 	}
 	started = 0;
 	zu_close_fd(&end_fd);

@@ -41,14 +41,15 @@ int pagefile_open(struct store *s, struct zu_err *err)
 	s->pages = s->super.pages;
 	s->can_allocate = s->can_punch = true;
 	if (!s->read_only) {
-		s->direct_fd = openat(s->dir_fd, "pages", flags | O_DIRECT);
+		s->direct_fd =
+			s->options.no_direct_io ? -1 : openat(s->dir_fd, "pages", flags | O_DIRECT);
 		s->direct = s->direct_fd >= 0;
 		if (!s->direct) {
 			s->direct_fd = s->page_fd;
 			store_log(s, STORE_LOG_WARNING,
-				  "store %s: its filesystem has no O_DIRECT; writes are copied "
-				  "through the page cache",
-				  s->path);
+				  "store %s: %s; writes are copied through the page cache", s->path,
+				  s->options.no_direct_io ? "O_DIRECT is turned off"
+							  : "its filesystem has no O_DIRECT");
 		}
 	}
 	s->map = mmap(NULL, MAP_LENGTH, PROT_READ, MAP_SHARED | MAP_NORESERVE, s->page_fd, 0);

@@ -45,6 +45,7 @@ struct store_options {
 	bool explicit_policy;	 /* new files of directories without a policy are `explicit` */
 	unsigned commit_seconds; /* periodic commit; 0: none */
 	uint64_t log_bytes;	 /* make an intent log of this size if there is none; 0: don't */
+	bool no_direct_io;	 /* don't open the page file O_DIRECT, as if the host had none */
 	unsigned lock_seconds;	 /* wait so long for another process to leave the store */
 	store_log_fn *log;	 /* may be NULL; called from any thread */
 	void *log_arg;
