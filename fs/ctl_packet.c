@@ -18,11 +18,14 @@ static bool answer(struct ctl_server *s, int fd, unsigned type)
 
 	good = good && cJSON_AddNumberToObject(json, "pid", getpid());
 	good = good && cJSON_AddStringToObject(json, "version", ZC_VERSION);
-	if (type == ZC_CTL_INFO) {
+	if (type != ZC_CTL_PING) {
+		int (*tell)(void *, cJSON *) =
+			type == ZC_CTL_STATS ? s->hooks.stats : s->hooks.info;
+
 		good = good && cJSON_AddStringToObject(json, "uuid", s->uuid);
 		good = good && cJSON_AddStringToObject(json, "store", s->store);
 		good = good && cJSON_AddStringToObject(json, "store_id", s->id);
-		r = !good ? -ENOMEM : s->hooks.info ? s->hooks.info(s->hooks.arg, json) : -ENOSYS;
+		r = !good ? -ENOMEM : tell ? tell(s->hooks.arg, json) : -ENOSYS;
 	}
 	if (!good || r < 0)
 		alive = ctl_send_error(fd, type, good ? -r : ENOMEM, "the daemon cannot tell");
@@ -138,7 +141,8 @@ static bool serve_packet(struct ctl_server *s, unsigned slot, ssize_t n)
 	}
 	ctl_touch(&s->clients[slot]);
 	if (type == ZC_CTL_PING || type == ZC_CTL_INFO ||
-	    (type == ZC_CTL_SCRUB && s->hooks.scrub) || (type == ZC_CTL_LIVE_LIST && s->hooks.list))
+	    (type == ZC_CTL_STATS && s->hooks.stats) || (type == ZC_CTL_SCRUB && s->hooks.scrub) ||
+	    (type == ZC_CTL_LIVE_LIST && s->hooks.list))
 		return for_friends(s, slot, type, (size_t)n);
 	if (s->hooks.call && ((type >= ZC_CTL_COMMIT && type <= ZC_CTL_ROLLBACK_END) ||
 			      (type >= ZC_CTL_ATTACH && type <= ZC_CTL_DETACH)))

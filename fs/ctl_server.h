@@ -33,6 +33,8 @@ struct ctl_hooks {
 	/* Add the facts of the mount to `into`; a negative errno refuses the request. Must not block.
 	 * Numbers above 2^53 go in by cJSON_AddRawToObject(). NULL: ENOSYS. */
 	int (*info)(void *arg, cJSON *into);
+	/* STATS, as `info`. */
+	int (*stats)(void *arg, cJSON *into);
 	/* SCRUB: one step, as the protocol says it; may take 0.2 s. NULL: ENOSYS. */
 	int (*scrub)(void *arg, const uint8_t *body, size_t length, cJSON *into);
 	/* LIVE_LIST, as `info`. */

@@ -8,10 +8,11 @@
 
 #include "ctl_calls.h"
 #include "fs.h"
+#include "info.h"
 #include "live.h"
 #include "passthrough.h"
 
-static bool add_u64(cJSON *json, const char *name, uint64_t value)
+bool info_add_u64(cJSON *json, const char *name, uint64_t value)
 {
 	char text[24];
 
@@ -25,7 +26,18 @@ static bool add_of_path(cJSON *json, const char *path, const char *what, uint64_
 	char name[64];
 
 	snprintf(name, sizeof(name), "%s_%s", path, what);
-	return add_u64(json, name, value);
+	return info_add_u64(json, name, value);
+}
+
+bool info_add_paths(cJSON *json, const struct store_info *s)
+{
+	bool good = true;
+
+	for (unsigned i = 0; i < STORE_PATHS; i++) {
+		good = good && add_of_path(json, store_path_name(i), "bytes", s->paths[i].bytes);
+		good = good && add_of_path(json, store_path_name(i), "ops", s->paths[i].ops);
+	}
+	return good;
 }
 
 static bool add_store(cJSON *json, const struct store_info *s)
@@ -54,18 +66,14 @@ static bool add_store(cJSON *json, const struct store_info *s)
 		{ "buffered_bytes", s->buffered_bytes },
 		{ "cached_inodes", s->cached_inodes },
 	};
+	bool good = info_add_paths(json, s);
 	uint64_t fallbacks = 0;
-	bool good = true;
 
-	for (unsigned i = 0; i < STORE_PATHS; i++) {
-		good = good && add_of_path(json, store_path_name(i), "bytes", s->paths[i].bytes);
-		good = good && add_of_path(json, store_path_name(i), "ops", s->paths[i].ops);
-	}
 	for (unsigned i = 0; i < STORE_FALLBACKS; i++)
 		fallbacks += s->fallbacks[i];
-	good = good && add_u64(json, "write_fallbacks", fallbacks);
+	good = good && info_add_u64(json, "write_fallbacks", fallbacks);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		good = good && add_u64(json, numbers[i].name, numbers[i].value);
+		good = good && info_add_u64(json, numbers[i].name, numbers[i].value);
 	good = good && cJSON_AddBoolToObject(json, "read_only", s->read_only);
 	good = good && cJSON_AddBoolToObject(json, "direct_io", s->direct);
 	good = good && cJSON_AddBoolToObject(json, "host_fallocate", s->can_allocate);
@@ -73,7 +81,7 @@ static bool add_store(cJSON *json, const struct store_info *s)
 	cJSON_AddBoolToObject(json, "checksums", s->checksum);
 	if (s->failed)
 		good = good && cJSON_AddStringToObject(json, "failure", s->failure) &&
-		       add_u64(json, "failed_at", (uint64_t)s->failed_at.tv_sec);
+		       info_add_u64(json, "failed_at", (uint64_t)s->failed_at.tv_sec);
 	return good;
 }
 
@@ -85,19 +93,19 @@ static bool add_live(cJSON *json)
 	if (!fs_live)
 		return true;
 	live_get_stats(fs_live, &s);
-	good = good && add_u64(json, "live_limit_bytes", s.limit);
-	good = good && add_u64(json, "live_used_bytes", s.used);
-	good = good && add_u64(json, "live_images", s.images);
-	good = good && add_u64(json, "live_clients", s.clients);
-	good = good && add_u64(json, "live_capacity_bytes", s.capacity);
-	good = good && add_u64(json, "live_resident_bytes", s.resident);
-	good = good && add_u64(json, "live_attaches", s.attaches);
-	good = good && add_u64(json, "live_refused", s.refused);
-	good = good && add_u64(json, "live_commits", s.commits);
-	good = good && add_u64(json, "live_compares", s.compares);
-	good = good && add_u64(json, "live_written_bytes", s.written_pages * FS_PAGE);
-	good = good && add_u64(json, "live_compared_bytes", s.compared_pages * FS_PAGE);
-	good = good && add_u64(json, "live_foreign_seals", s.foreign_seals);
+	good = good && info_add_u64(json, "live_limit_bytes", s.limit);
+	good = good && info_add_u64(json, "live_used_bytes", s.used);
+	good = good && info_add_u64(json, "live_images", s.images);
+	good = good && info_add_u64(json, "live_clients", s.clients);
+	good = good && info_add_u64(json, "live_capacity_bytes", s.capacity);
+	good = good && info_add_u64(json, "live_resident_bytes", s.resident);
+	good = good && info_add_u64(json, "live_attaches", s.attaches);
+	good = good && info_add_u64(json, "live_refused", s.refused);
+	good = good && info_add_u64(json, "live_commits", s.commits);
+	good = good && info_add_u64(json, "live_compares", s.compares);
+	good = good && info_add_u64(json, "live_written_bytes", s.written_pages * FS_PAGE);
+	good = good && info_add_u64(json, "live_compared_bytes", s.compared_pages * FS_PAGE);
+	good = good && info_add_u64(json, "live_foreign_seals", s.foreign_seals);
 	return good;
 }
 
@@ -110,14 +118,14 @@ static bool add_passthrough(cJSON *json)
 	if (!fs.opt.passthrough)
 		return good;
 	passthrough_get_totals(&t);
-	good = good && add_u64(json, "passthrough_images", t.images);
-	good = good && add_u64(json, "passthrough_bytes", t.bytes);
-	good = good && add_u64(json, "passthrough_resident_bytes", t.resident);
-	good = good && add_u64(json, "passthrough_opens", t.opens);
-	good = good && add_u64(json, "passthrough_refused", t.refused);
-	good = good && add_u64(json, "passthrough_lingering", t.lingering);
-	good = good && add_u64(json, "passthrough_compared_bytes", t.compared_bytes);
-	good = good && add_u64(json, "passthrough_stored_bytes", t.stored_bytes);
+	good = good && info_add_u64(json, "passthrough_images", t.images);
+	good = good && info_add_u64(json, "passthrough_bytes", t.bytes);
+	good = good && info_add_u64(json, "passthrough_resident_bytes", t.resident);
+	good = good && info_add_u64(json, "passthrough_opens", t.opens);
+	good = good && info_add_u64(json, "passthrough_refused", t.refused);
+	good = good && info_add_u64(json, "passthrough_lingering", t.lingering);
+	good = good && info_add_u64(json, "passthrough_compared_bytes", t.compared_bytes);
+	good = good && info_add_u64(json, "passthrough_stored_bytes", t.stored_bytes);
 	return good;
 }
 
@@ -132,13 +140,13 @@ static bool add_mount(cJSON *json)
 								: "through");
 	good = good && add_live(json);
 	good = good && add_passthrough(json);
-	good = good && add_u64(json, "workers", fs.opt.workers);
-	good = good && add_u64(json, "commit_seconds", fs.opt.commit_seconds);
-	good = good && add_u64(json, "fuse_minor", fs.init_minor);
-	good = good && add_u64(json, "fuse_offered", fs.init_offered);
-	good = good && add_u64(json, "fuse_flags", fs.init_flags);
-	good = good && add_u64(json, "requests", ledger_requests());
-	good = good && add_u64(json, "deliveries", fs.deliveries);
+	good = good && info_add_u64(json, "workers", fs.opt.workers);
+	good = good && info_add_u64(json, "commit_seconds", fs.opt.commit_seconds);
+	good = good && info_add_u64(json, "fuse_minor", fs.init_minor);
+	good = good && info_add_u64(json, "fuse_offered", fs.init_offered);
+	good = good && info_add_u64(json, "fuse_flags", fs.init_flags);
+	good = good && info_add_u64(json, "requests", ledger_requests());
+	good = good && info_add_u64(json, "deliveries", fs.deliveries);
 	good = good && ledger_add_paths(json);
 	return good;
 }
@@ -156,6 +164,7 @@ void info_start(struct ctl_server **ret_server)
 	const struct ctl_hooks hooks = {
 		.everybody = fs.opt.fuse && strstr(fs.opt.fuse, "allow_other"),
 		.info = info,
+		.stats = stats_tell,
 		.scrub = scrub_step,
 		.call = ctl_calls_take,
 		.list = live_ctl_list,
@@ -164,6 +173,7 @@ void info_start(struct ctl_server **ret_server)
 	struct store_info s;
 	struct zu_err err = { 0 };
 
+	stats_start();
 	/* Readers share a store: its name is the writer's. */
 	if (fs.opt.read_only)
 		return;

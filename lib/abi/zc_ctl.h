@@ -8,13 +8,13 @@
  *	other users:	$XDG_RUNTIME_DIR/zcfs/UUID.sock, else, and with -o allow_other,
  *			/tmp/zcfs-UID/UUID.sock
  *
- * in a directory that belongs to the daemon's user and that nobody else may write to. PING, INFO, SCRUB and
- * LIVE_LIST are for that user and root (SO_PEERCRED), the others for everybody who has the tickets they need
+ * in a directory that belongs to the daemon's user and that nobody else may write to. PING, INFO, STATS, SCRUB
+ * and LIVE_LIST are for that user and root (SO_PEERCRED), the others for everybody who has the tickets they need
  * (zc_ioctl.h, which also names the socket's path). A client talks to a daemon of root's, of its own
  * user, or of the user who mounted. One request is one packet, and so is its reply; replies come in
  * the order of the requests. The daemon hangs up on who sends nothing for ZC_CTL_TIMEOUT seconds
  * (ZC_CTL_ROLLBACK_TIMEOUT during a rollback; never while the connection is attached). It answers
- * PING, INFO, LIVE_LIST and LIVE_STATUS at once; the others take as long as the disk does.
+ * PING, INFO, STATS, LIVE_LIST and LIVE_STATUS at once; the others take as long as the disk does.
  *
  * A packet is this header (little-endian) and `length` bytes:
  *
@@ -27,12 +27,15 @@
  * A request's body has at most ZC_CTL_REQUEST_MAX bytes, a reply's at most ZC_CTL_REPLY_MAX. After a
  * failure a reply's body is JSON text, not terminated: an object with the member "error", one line for
  * people. What is no request is answered with EBADMSG (EPROTONOSUPPORT: another version; ENOSYS:
- * unknown type), and the connection is closed. EACCES: PING, INFO and SCRUB are not for this user. Whom
+ * unknown type), and the connection is closed. EACCES: PING, INFO, STATS and SCRUB are not for this user. Whom
  * the daemon has no place for gets a reply of type 0, EBUSY, before it asks anything.
  *
  *	PING	no body. Reply: JSON {"pid": 1, "version": "0.1.0"}
  *	INFO	no body. Reply: the same, "uuid", "store" (path), "store_id" ("device:inode" of the
  *		store's directory, to tell copies of a store from each other), and the facts of the mount
+ *
+ *	STATS	no body. Reply: JSON {"pid", "version", "uuid", "store", "store_id"} as of INFO, and the
+ *		ledger of the mount: the members are in zcctl(8)
  *
  *	SCRUB	verifies the pages of the last commit, from a place on, for a moment (0.2 s)
  *		byte  0  8	inode number where to begin, 0 at the start
@@ -185,7 +188,7 @@ enum zc_ctl_type {
 	ZC_CTL_ROLLBACK_BEGIN = 4,
 	ZC_CTL_ROLLBACK_END = 5,
 	ZC_CTL_SCRUB = 6,
-	/* Kept for: 7 stats. */
+	ZC_CTL_STATS = 7,
 	ZC_CTL_ATTACH = 8,
 	ZC_CTL_TRACK = 9,
 	ZC_CTL_LIVE_COMMIT = 10,

@@ -156,7 +156,7 @@ int store_ahead_write(struct store_ahead *a)
 		r = -EIO;
 	}
 	if (n)
-		tally_path(s, STORE_WRITE_AHEAD, n * PAGE);
+		tally_path(s, STORE_FLUSH_AHEAD, n * PAGE);
 	return r < 0 ? r : e;
 }
 

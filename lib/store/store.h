@@ -308,7 +308,7 @@ enum store_path {
 	STORE_WRITE_CACHED, /* from the source's buffer by way of the host's page cache */
 	STORE_WRITE_BUFFER, /* copied into buffers */
 	STORE_WRITE_COPY,   /* copied into a bounce buffer, and written from there */
-	STORE_WRITE_AHEAD,  /* store_ahead_*() */
+	STORE_FLUSH_AHEAD,  /* store_ahead_*() */
 	STORE_FLUSH_BUFFER, /* pages of buffers put down: by commits into LMDB, and to make room */
 	STORE_FLUSH_LOG,    /* records of the intent log */
 	STORE_PATHS

@@ -7,7 +7,7 @@
 static const char *const path_names[STORE_PATHS] = {
 	[STORE_WRITE_SPLICE] = "write_splice", [STORE_WRITE_DIRECT] = "write_direct",
 	[STORE_WRITE_CACHED] = "write_cached", [STORE_WRITE_BUFFER] = "write_buffer",
-	[STORE_WRITE_COPY] = "write_copy",     [STORE_WRITE_AHEAD] = "write_ahead",
+	[STORE_WRITE_COPY] = "write_copy",     [STORE_FLUSH_AHEAD] = "flush_ahead",
 	[STORE_FLUSH_BUFFER] = "flush_buffer", [STORE_FLUSH_LOG] = "flush_log",
 };
 

@@ -188,8 +188,8 @@ static void test_logged(void **state)
 	assert_int_equal(after.logged_commits, before.logged_commits + 1);
 	assert_int_equal(after.commit, before.commit);
 	assert_true(after.logged_bytes - before.logged_bytes < PAGES / 2 * PAGE);
-	assert_int_equal(after.paths[STORE_WRITE_AHEAD].bytes -
-				 before.paths[STORE_WRITE_AHEAD].bytes,
+	assert_int_equal(after.paths[STORE_FLUSH_AHEAD].bytes -
+				 before.paths[STORE_FLUSH_AHEAD].bytes,
 			 PAGES / 2 * PAGE);
 	ahead(PAGES / 2, 'c'); /* not committed */
 	crash();
