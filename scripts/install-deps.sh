@@ -8,7 +8,7 @@ set -euo pipefail
 
 set_name="${1:-build}"
 build=(gcc libc6-dev meson ninja-build pkg-config fuse3 libfuse3-dev liblmdb-dev libisal-dev
-	libsodium-dev libcjson-dev libbsd-dev)
+	libsodium-dev libcjson-dev libbsd-dev libncurses-dev)
 tests=(libcmocka-dev sqlite3 git tar rsync acl attr fio nginx-light wrk curl python3 procps util-linux make
 	e2fsprogs postgresql libsqlite3-dev g++ python3-numpy man-db)
 ci=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck)
@@ -31,7 +31,7 @@ elsewhere() {
 	cat >&2 <<-END
 		install-deps.sh: this is not Debian or a relative (no apt-get): install by hand
 		  to build  a C compiler, meson >= 1.0, ninja, pkg-config, and with their headers: libfuse >= 3.10
-		            (and its fusermount3), lmdb, isa-l, libsodium, cJSON, libbsd
+		            (and its fusermount3), lmdb, isa-l, libsodium, cJSON, libbsd, ncurses
 		  to test   ${tests[*]}
 		  for CI    ${ci[*]}
 	END
@@ -39,7 +39,7 @@ elsewhere() {
 	for item in cc meson ninja pkg-config fusermount3; do
 		command -v "$item" >/dev/null || missing+=("$item")
 	done
-	for item in fuse3 lmdb libisal libsodium libcjson libbsd; do
+	for item in fuse3 lmdb libisal libsodium libcjson libbsd ncursesw; do
 		pkg-config --exists "$item" 2>/dev/null || missing+=("$item (headers)")
 	done
 	if ((${#missing[@]})); then

@@ -21,6 +21,8 @@ static const struct verb {
 	{ "policy", cmd_policy, "what commits a file of a mount" },
 	{ "live", cmd_live, "live files of a mount; mark files to be live" },
 	{ "info", cmd_info, "facts of a store or a mount" },
+	{ "stats", cmd_stats, "what the daemon of a mount has done, by path, and how fast" },
+	{ "top", cmd_top, "watch what a mount does" },
 	{ "ls", cmd_ls, "list a directory of a store that is not mounted" },
 	{ "stat", cmd_stat, "attributes of a file in a store that is not mounted" },
 	{ "check", cmd_check, "check every invariant of a store that is not mounted" },

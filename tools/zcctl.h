@@ -26,6 +26,8 @@ int cmd_probe(int argc, char **argv);
 int cmd_rollback(int argc, char **argv);
 int cmd_scrub(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
+int cmd_stats(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
 
 /* A verb that shows or sets a flag of files (cmd_policy.c). */

@@ -4,7 +4,7 @@
 
 _zcctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local verbs='create mount umount commit rollback policy live info ls stat check scrub probe' options='--help --usage'
+	local verbs='create mount umount commit rollback policy live info stats top ls stat check scrub probe' options='--help --usage'
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
 		mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$cur")
@@ -17,6 +17,8 @@ _zcctl() {
 	commit | rollback) options+=' --timeout --json' ;;
 	policy) options+=' --timeout --json --recursive' ;;
 	live) options+=' --timeout --json --recursive --no-names' ;;
+	stats) options+=' --json --prometheus' ;;
+	top) options+=' --interval --count --batch' ;;
 	ls) options+=' --json --recursive' ;;
 	info | stat | check | probe) options+=' --json' ;;
 	esac
@@ -27,7 +29,7 @@ _zcctl() {
 			default_permissions cache=writeback cache=none policy=auto
 			policy=explicit workers= live_limit= passthrough passthrough=all' -- "$cur")
 		compopt -o nospace
-	elif [[ ${COMP_WORDS[1]} == umount ]]; then
+	elif [[ ${COMP_WORDS[1]} == @(umount|stats|top) ]]; then
 		# Only mounts of zcfs; nothing here looks at a mount, which may hang.
 		mapfile -t COMPREPLY < <(awk -v cur="$cur" \
 			'/ - fuse\.zcfs / && index($5, cur) == 1 { print $5 }' /proc/self/mountinfo)

@@ -4,7 +4,7 @@
 # zcctl --help, --help of each verb, --version; a wrong use names the help.
 . "$(dirname "$0")/../common.sh" || exit 1
 "$ZCCTL" --help >"$T/help"
-verbs='create mount umount commit rollback policy info ls stat check probe'
+verbs='create mount umount commit rollback policy info stats top ls stat check probe'
 for verb in $verbs; do
 	grep -Eq "^ +$verb " "$T/help" || fail "zcctl --help does not name $verb"
 	"$ZCCTL" "$verb" --help >"$T/verb" 2>"$T/err" || fail "zcctl $verb --help: exit status $?"
@@ -16,7 +16,7 @@ for verb in $verbs; do
 		refuses "^zcctl( $verb)?: " "$ZCCTL" "$verb"
 	fi
 done
-for verb in commit rollback policy info ls stat check probe; do
+for verb in commit rollback policy info stats ls stat check probe; do
 	says --json "$ZCCTL" "$verb" --help || fail "zcctl $verb --help does not name --json"
 done
 says '^zcctl [0-9]+\.[0-9]+' "$ZCCTL" --version || fail '--version'
