@@ -59,10 +59,16 @@ static const char *const path_names[LEDGER_PATHS] = {
 };
 
 static const char *const fallback_names[LEDGER_FALLBACKS] = {
-	[LEDGER_NO_SPLICE] = "read_no_splice", [LEDGER_SMALL_PIPE] = "read_small_pipe",
-	[LEDGER_NO_MAP] = "read_no_map",       [LEDGER_TOO_MANY_PIECES] = "read_too_many_pieces",
-	[LEDGER_CHECKSUMS] = "read_checksums", [LEDGER_NO_READAHEAD] = "no_readahead_control",
+	[LEDGER_NO_SPLICE] = "read_no_splice",
+	[LEDGER_SMALL_PIPE] = "read_small_pipe",
+	[LEDGER_NO_MAP] = "read_no_map",
+	[LEDGER_TOO_MANY_PIECES] = "read_too_many_pieces",
+	[LEDGER_CHECKSUMS] = "read_checksums",
+	[LEDGER_NO_READAHEAD] = "no_readahead_control",
 	[LEDGER_UNALIGNED] = "read_unaligned",
+	[LEDGER_RECEIVE_NO_SPLICE] = "receive_no_splice",
+	[LEDGER_RECEIVE_SMALL_PIPE] = "receive_small_pipe",
+	[LEDGER_RECEIVE_CHECKSUMS] = "receive_checksums",
 };
 
 static const char *const operation_names[OPERATIONS] = {

@@ -34,6 +34,7 @@ enum ledger_path {
 
 /* Why a path that costs less was not taken; those of writes are the engine's (enum store_fallback). */
 enum ledger_fallback {
+	/* of READs */
 	LEDGER_NO_SPLICE,	/* the kernel refused it, or it is forced off */
 	LEDGER_SMALL_PIPE,	/* the pipe cannot hold the request */
 	LEDGER_NO_MAP,		/* the page file cannot be mapped */
@@ -41,6 +42,10 @@ enum ledger_fallback {
 	LEDGER_CHECKSUMS,	/* the bytes have to be seen */
 	LEDGER_NO_READAHEAD,	/* there is no sysfs that sets the mount's read-ahead */
 	LEDGER_UNALIGNED,	/* not on page boundaries */
+	/* of large write-backs, on their way into the daemon */
+	LEDGER_RECEIVE_NO_SPLICE,
+	LEDGER_RECEIVE_SMALL_PIPE,
+	LEDGER_RECEIVE_CHECKSUMS,
 	LEDGER_FALLBACKS
 };
 

@@ -82,8 +82,9 @@ static void open_pipe(struct receiver *r)
 	static bool first = true;
 	unsigned pages;
 
-	r->why = store_has_checksums(fs.store) ? LEDGER_CHECKSUMS : LEDGER_NO_SPLICE;
-	if (fs.opt.write == WRITE_COPY || fs.opt.read_only || r->why == LEDGER_CHECKSUMS ||
+	r->why =
+		store_has_checksums(fs.store) ? LEDGER_RECEIVE_CHECKSUMS : LEDGER_RECEIVE_NO_SPLICE;
+	if (fs.opt.write == WRITE_COPY || fs.opt.read_only || r->why == LEDGER_RECEIVE_CHECKSUMS ||
 	    pipe2(r->pipe, O_CLOEXEC) < 0)
 		return;
 	enlarge(r->pipe[0]);
@@ -93,7 +94,7 @@ static void open_pipe(struct receiver *r)
 		max_pages = pages;
 	first = false;
 	if (pages < max_pages) {
-		r->why = LEDGER_SMALL_PIPE;
+		r->why = LEDGER_RECEIVE_SMALL_PIPE;
 		close_pipe(r);
 	}
 }

@@ -97,6 +97,8 @@ static void process(const struct writer *w)
 	       stats_number(j, "cpu_system_nanoseconds") / NS);
 	one(w, "resident_memory_bytes", "gauge", "Memory of the daemon.",
 	    stats_number(j, "memory_bytes"));
+	one(w, "longest_write_bytes", "gauge", "What one request carries at most.",
+	    stats_number(j, "longest_write_bytes"));
 	one(w, "buffered_bytes", "gauge", "Small writes kept in memory.",
 	    stats_number(j, "buffered_bytes"));
 	one(w, "pending_bytes", "gauge", "Bytes that no commit has yet.",

@@ -71,6 +71,8 @@ static void print_head(const cJSON *json)
 	       stats_duration(stats_number(json, "cpu_system_nanoseconds") / NS, kernel),
 	       human((uint64_t)stats_number(json, "memory_bytes"), memory));
 	print_memory(json, stdout);
+	printf("Requests of the kernel: at most %s\n",
+	       human((uint64_t)stats_number(json, "longest_write_bytes"), memory));
 }
 
 static void print_paths(const cJSON *json)
