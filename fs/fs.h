@@ -17,6 +17,7 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -59,6 +60,7 @@ struct options {
 	unsigned log_mib; /* of the intent log */
 	unsigned lock_seconds;
 	unsigned workers;
+	bool follow; /* workers follow the client */
 	enum write_way write;
 	uint64_t pipe_size;  /* bytes, 0: as large as needed */
 	bool no_direct_io;   /* as if the host filesystem had no O_DIRECT */
@@ -192,6 +194,23 @@ unsigned workers_running(void);
 /* Make them all end, and wait for it. */
 void workers_stop(void);
 void *worker_buffer(void); /* of this thread: FS_MAX_IO and a page */
+
+/* ---- follow.c --------------------------------------------------------------------------- */
+
+/* Workers run where the client runs, while it pays. */
+void follow_start(const pthread_t *workers, unsigned count);
+void follow_stop(void);	      /* before they end */
+void follow_add_worker(void); /* called by each */
+/* A request was read, header and fixed part in memory; and it was served, or parked. */
+void follow_taken(const struct fuse_in_header *in);
+void follow_served(void);
+
+struct follow_facts {
+	bool on;
+	int cpu; /* -1: not now */
+	uint64_t entries, moves, starved;
+};
+void follow_get_facts(struct follow_facts *ret_facts);
 
 /* ---- native.c --------------------------------------------------------------------------- */
 

@@ -129,6 +129,18 @@ static bool add_passthrough(cJSON *json)
 	return good;
 }
 
+static bool add_follow(cJSON *json)
+{
+	struct follow_facts facts;
+
+	follow_get_facts(&facts);
+	return cJSON_AddBoolToObject(json, "follow", facts.on) &&
+	       cJSON_AddNumberToObject(json, "follow_cpu", facts.cpu) &&
+	       info_add_u64(json, "follow_entries", facts.entries) &&
+	       info_add_u64(json, "follow_moves", facts.moves) &&
+	       info_add_u64(json, "follow_starved", facts.starved);
+}
+
 static bool add_mount(cJSON *json)
 {
 	bool good = true;
@@ -141,6 +153,7 @@ static bool add_mount(cJSON *json)
 	good = good && add_live(json);
 	good = good && add_passthrough(json);
 	good = good && info_add_u64(json, "workers", fs.opt.workers);
+	good = good && add_follow(json);
 	good = good && info_add_u64(json, "commit_seconds", fs.opt.commit_seconds);
 	good = good && info_add_u64(json, "fuse_minor", fs.init_minor);
 	good = good && info_add_u64(json, "fuse_offered", fs.init_offered);

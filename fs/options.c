@@ -165,6 +165,10 @@ static int set_word(struct options *opt, const char *option, struct zu_err *err)
 		return zu_err_set(err, EINVAL, "option %s: the cache is writeback or none", option);
 	else if (!strcmp(option, "policy=auto") || !strcmp(option, "policy=explicit"))
 		opt->explicit_policy = option[7] == 'e';
+	else if (!strcmp(option, "follow=on") || !strcmp(option, "follow=off"))
+		opt->follow = option[8] == 'n';
+	else if (!strncmp(option, "follow=", 7))
+		return zu_err_set(err, EINVAL, "option %s: follow is on or off", option);
 	else if (!strncmp(option, "policy=", 7))
 		return zu_err_set(err, EINVAL, "option %s: the policy is auto or explicit", option);
 	else if (IN(passed, option))
@@ -283,6 +287,8 @@ static const char doc[] =
 	"  write=auto|splice|copy   large writes go from the kernel's cache to the disk\n"
 	"                           by splice(2) while many come (default), always, or\n"
 	"                           never\n"
+	"  follow=on|off            let them run on the CPU of a client that sends small\n"
+	"                           requests one after another (default: on)\n"
 	"  lock_wait=SECONDS        wait for a store in use (default 30)\n"
 	"  allow_other, allow_root  let other users, or root, in as well\n"
 	"  fsname=NAME              source in the table of mounts (default: STORE)\n"
@@ -316,6 +322,7 @@ void options_parse(struct options *opt, int argc, char **argv)
 		.log_mib = 16,
 		.lock_seconds = 30,
 		.workers = 4,
+		.follow = true,
 	};
 	argp_program_version_hook = print_version;
 	argp_err_exit_status = 2;

@@ -77,6 +77,7 @@ static void *run(void *arg)
 	struct fuse_in_header *in = w->from.in;
 
 	output = w->output;
+	follow_add_worker();
 	while (!atomic_load(&stopping)) {
 		ssize_t n = receive(&w->from);
 
@@ -90,9 +91,11 @@ static void *run(void *arg)
 		}
 		if (n == 0)
 			break;
-		if (wire_received(w->channel, in, (size_t)n))
+		if (wire_received(w->channel, in, (size_t)n)) {
+			follow_taken(in);
 			serve(w, in, (size_t)n);
-		else if ((size_t)n >= sizeof(*in))
+			follow_served();
+		} else if ((size_t)n >= sizeof(*in))
 			wire_reply_error(in->unique | (uint64_t)w->channel << 48, -EIO);
 		receive_end(&w->from);
 	}
@@ -137,6 +140,7 @@ static int start_one(struct worker *w, unsigned channel)
 int workers_start(unsigned n)
 {
 	struct sigaction action = { .sa_handler = woken };
+	pthread_t threads[FS_MAX_WORKERS];
 	sigset_t mask, old;
 	int r = 0;
 
@@ -149,6 +153,10 @@ int workers_start(unsigned n)
 	pthread_sigmask(SIG_SETMASK, &mask, &old);
 	for (started = 0; started < n && r == 0; started += r == 0)
 		r = start_one(&workers[started], started + 1);
+	for (unsigned i = 0; i < started; i++)
+		threads[i] = workers[i].thread;
+	if (r == 0)
+		follow_start(threads, started);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
 }
@@ -158,6 +166,7 @@ void workers_stop(void)
 	static const struct timespec step = { .tv_nsec = 10000000 };
 
 	atomic_store(&stopping, true);
+	follow_stop();
 	/* Between its look at `stopping` and read(2) a worker can miss one signal: repeat it. */
 	while (workers_running() > 0) {
 		for (unsigned i = 0; i < started; i++)
