@@ -41,6 +41,11 @@ enum {
 /* How payloads of WRITEs come (receive.c). */
 enum write_way { WRITE_AUTO, WRITE_SPLICE, WRITE_COPY };
 
+/* What carries the bytes of a READ. */
+enum read_way { READ_AUTO, READ_SPLICE, READ_MAP, READ_COPY };
+
+#define READ_AHEAD_KEEP UINT32_MAX /* the mount's read-ahead stays as it is */
+
 enum passthrough { PASSTHROUGH_OFF, PASSTHROUGH_MARKED, PASSTHROUGH_ALL };
 
 struct options {
@@ -64,6 +69,10 @@ struct options {
 	enum write_way write;
 	uint64_t pipe_size;  /* bytes, 0: as large as needed */
 	bool no_direct_io;   /* as if the host filesystem had no O_DIRECT */
+	enum read_way read;
+	unsigned read_ahead; /* KiB, 0: the default */
+	bool no_map;	     /* for tests */
+	bool no_splice;	     /* for tests */
 	uint64_t live_limit; /* bytes, 0: a quarter of the memory */
 };
 
@@ -155,6 +164,10 @@ bool wire_refused(void); /* then: libfuse did not like the kernel's first reques
 void wire_answered(uint64_t unique, int error);
 int wire_reply(uint64_t unique, int error, struct iovec *iov, int count);
 int wire_reply_error(uint64_t unique, int error);
+/* The header of an answer of `length` bytes that goes by a pipe, and then all that is in the pipe for it. An
+ * error: what is in the pipe is undefined, but the request is answered. */
+void wire_header(uint64_t unique, uint64_t length, struct fuse_out_header *ret_header);
+int wire_splice(uint64_t unique, int pipe_fd, size_t size, unsigned flags);
 int wire_reply_data(uint64_t unique, const void *data, size_t size);
 
 /* ---- init.c ----------------------------------------------------------------------------- */

@@ -18,6 +18,8 @@
 #include "util/cleanup.h"
 #include "util/fdio.h"
 
+enum { DEFAULT_READ_AHEAD = 1024 }; /* KiB: of the kernel, for the mount */
+
 /* "\040" and the like, in place. */
 static void unescape(char *text)
 {
@@ -311,13 +313,16 @@ int mountpoint_mount(struct zu_err *err)
 
 void mountpoint_read_ahead(void)
 {
-	char path[96];
+	char path[96], text[16];
 	zu_cleanup_close int fd = -1;
+	unsigned kib = fs.opt.read_ahead ? fs.opt.read_ahead : DEFAULT_READ_AHEAD;
+	int n = snprintf(text, sizeof(text), "%u", kib);
 
 	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", fs.mounted.major,
 		 fs.mounted.minor);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	/* An ordinary user may not: the mount is slower at reading ahead, and right. */
-	if (fd >= 0 && write(fd, "1024", 4) < 0)
-		return;
+	if (kib != READ_AHEAD_KEEP)
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+	/* An ordinary user may not: READs are small then, and read_ahead.c does what it can. */
+	if (fd < 0 || write(fd, text, (size_t)n) < 0)
+		ledger_fallback(LEDGER_NO_READAHEAD);
 }

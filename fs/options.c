@@ -144,6 +144,21 @@ static int set_pipe(struct options *opt, const char *option, struct zu_err *err)
 	return r;
 }
 
+static int set_read(struct options *opt, const char *option, struct zu_err *err)
+{
+	static const char *const ways[] = {
+		[READ_AUTO] = "auto", [READ_SPLICE] = "splice", [READ_MAP] = "map", [READ_COPY] = "copy"
+	};
+
+	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		if (strcmp(option + 5, ways[i]) == 0) {
+			opt->read = (enum read_way)i;
+			return 0;
+		}
+	}
+	return zu_err_set(err, EINVAL, "option %s: reads go by auto, splice, map or copy", option);
+}
+
 static int set_word(struct options *opt, const char *option, struct zu_err *err)
 {
 	if (!strcmp(option, "ro") || !strcmp(option, "rw"))
@@ -171,6 +186,14 @@ static int set_word(struct options *opt, const char *option, struct zu_err *err)
 		return zu_err_set(err, EINVAL, "option %s: follow is on or off", option);
 	else if (!strncmp(option, "policy=", 7))
 		return zu_err_set(err, EINVAL, "option %s: the policy is auto or explicit", option);
+	else if (!strncmp(option, "read=", 5))
+		return set_read(opt, option, err);
+	else if (!strcmp(option, "read_ahead=keep"))
+		opt->read_ahead = READ_AHEAD_KEEP;
+	else if (!strcmp(option, "map=off"))
+		opt->no_map = true;
+	else if (!strcmp(option, "splice=off"))
+		opt->no_splice = true;
 	else if (IN(passed, option))
 		return pass(opt, option, err);
 	else if (!IN(ignored, option))
@@ -191,6 +214,8 @@ static int set(struct options *opt, const char *option, struct zu_err *err)
 		return set_number(option, 0, 86400, &opt->lock_seconds, err);
 	if (!strncmp(option, "fsname=", 7))
 		return set_fsname(opt, option + 7, err);
+	if (!strncmp(option, "read_ahead=", 11) && strcmp(option + 11, "keep") != 0)
+		return set_number(option, 4, 1 << 20, &opt->read_ahead, err);
 	if (!strncmp(option, "live_limit=", 11))
 		return set_bytes(option, &opt->live_limit, err);
 	if (!strncmp(option, "pipe_size=", 10))
@@ -283,6 +308,10 @@ static const char doc[] =
 	"                           (default), or only when asked for\n"
 	"  live_limit=SIZE          memory for live files: the sum of what their\n"
 	"                           images may grow to (default: a quarter of all)\n"
+	"  read=auto|splice|map|copy\n"
+	"                           how bytes go to the kernel (default auto)\n"
+	"  read_ahead=KIB|keep      what the kernel reads ahead (default 1024, if\n"
+	"                           root; keep: what FUSE mounts have, 128)\n"
 	"  workers=N                threads that serve (default 4, at least 2)\n"
 	"  write=auto|splice|copy   large writes go from the kernel's cache to the disk\n"
 	"                           by splice(2) while many come (default), always, or\n"

@@ -80,6 +80,34 @@ int wire_reply(uint64_t unique, int error, struct iovec *iov, int count)
 	return r;
 }
 
+void wire_header(uint64_t unique, uint64_t length, struct fuse_out_header *ret_header)
+{
+	*ret_header = (struct fuse_out_header){
+		.len = (uint32_t)(sizeof(*ret_header) + length),
+		.unique = unique & ~((uint64_t)TAG_MASK << TAG_SHIFT),
+	};
+}
+
+int wire_splice(uint64_t unique, int pipe_fd, size_t size, unsigned flags)
+{
+	uint64_t plain = unique & ~((uint64_t)TAG_MASK << TAG_SHIFT);
+	unsigned channel = unique >> TAG_SHIFT & TAG_MASK;
+	ssize_t n;
+
+	trace("answer by a pipe", plain, 0, 0, (int64_t)size);
+	do {
+		n = splice(pipe_fd, NULL, fds[channel], NULL, size, flags);
+	} while (n < 0 && errno == EINTR);
+	if (n >= 0 || errno == ENOENT || errno == ENODEV || errno == ECONNABORTED) {
+		wire_answered(plain, 0);
+		return n < 0 ? -errno : 0;
+	}
+	/* Answered with EIO if the pipe could not be read; with anything else it was not looked at, so it
+	 * has to be answered. */
+	wire_reply_error(unique, -EIO);
+	return -EIO;
+}
+
 int wire_reply_error(uint64_t unique, int error)
 {
 	struct iovec iov[1];

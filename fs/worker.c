@@ -15,6 +15,7 @@
 
 #include "fs.h"
 #include "live.h"
+#include "read.h"
 #include "util/cleanup.h"
 
 enum {
@@ -99,6 +100,7 @@ static void *run(void *arg)
 			wire_reply_error(in->unique | (uint64_t)w->channel << 48, -EIO);
 		receive_end(&w->from);
 	}
+	read_splice_end();
 	atomic_fetch_sub(&running, 1);
 	eventfd_write(end_fd, 1);
 	return NULL;

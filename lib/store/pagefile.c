@@ -40,17 +40,16 @@ int pagefile_open(struct store *s, struct zu_err *err)
 				  (unsigned long long)s->super.pages * PAGE);
 	s->pages = s->super.pages;
 	s->can_allocate = s->can_punch = true;
-	if (!s->read_only) {
-		s->direct_fd =
-			s->options.no_direct_io ? -1 : openat(s->dir_fd, "pages", flags | O_DIRECT);
-		s->direct = s->direct_fd >= 0;
-		if (!s->direct) {
-			s->direct_fd = s->page_fd;
+	s->direct_fd =
+		s->options.no_direct_io ? -1 : openat(s->dir_fd, "pages", flags | O_DIRECT);
+	s->direct = s->direct_fd >= 0;
+	if (!s->direct) {
+		s->direct_fd = s->page_fd;
+		if (!s->read_only)
 			store_log(s, STORE_LOG_WARNING,
 				  "store %s: %s; writes are copied through the page cache", s->path,
 				  s->options.no_direct_io ? "O_DIRECT is turned off"
 							  : "its filesystem has no O_DIRECT");
-		}
 	}
 	s->map = mmap(NULL, MAP_LENGTH, PROT_READ, MAP_SHARED | MAP_NORESERVE, s->page_fd, 0);
 	s->map_length = MAP_LENGTH;
@@ -74,6 +73,11 @@ void pagefile_close(struct store *s)
 int store_page_fd(struct store *s)
 {
 	return s->page_fd;
+}
+
+int store_direct_fd(struct store *s)
+{
+	return s->direct ? s->direct_fd : -1;
 }
 
 const void *store_page_map(struct store *s, uint64_t pos, uint64_t length)

@@ -222,6 +222,8 @@ void store_read_end(struct store *store, struct store_read *read);
  * store_mapped() bytes, or where it can't be mapped). */
 int store_page_fd(struct store *store);
 const void *store_page_map(struct store *store, uint64_t pos, uint64_t length);
+/* The page file, opened for reading past the page cache, in whole pages; -1: its filesystem can't. */
+int store_direct_fd(struct store *store);
 /* The store keeps checksums: reads go through store_pread(), which verifies them (-EIO). */
 bool store_has_checksums(const struct store *store);
 /* A read into memory by the above: bytes read, 0 at the end. */
