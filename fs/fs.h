@@ -67,8 +67,8 @@ struct options {
 	unsigned workers;
 	bool follow; /* workers follow the client */
 	enum write_way write;
-	uint64_t pipe_size;  /* bytes, 0: as large as needed */
-	bool no_direct_io;   /* as if the host filesystem had no O_DIRECT */
+	uint64_t pipe_size; /* bytes, 0: as large as needed */
+	bool no_direct_io;  /* as if the host filesystem had no O_DIRECT */
 	enum read_way read;
 	unsigned read_ahead; /* KiB, 0: the default */
 	bool no_map;	     /* for tests */

@@ -146,9 +146,10 @@ static int set_pipe(struct options *opt, const char *option, struct zu_err *err)
 
 static int set_read(struct options *opt, const char *option, struct zu_err *err)
 {
-	static const char *const ways[] = {
-		[READ_AUTO] = "auto", [READ_SPLICE] = "splice", [READ_MAP] = "map", [READ_COPY] = "copy"
-	};
+	static const char *const ways[] = { [READ_AUTO] = "auto",
+					    [READ_SPLICE] = "splice",
+					    [READ_MAP] = "map",
+					    [READ_COPY] = "copy" };
 
 	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		if (strcmp(option + 5, ways[i]) == 0) {

@@ -101,9 +101,9 @@ static int put_file(int fd, uint64_t pos, uint64_t length)
 			continue;
 		if (n < 0)
 			return errno == EINVAL || errno == EAGAIN || errno == EPERM ||
-					       errno == ENOSYS ?
-				       -EOPNOTSUPP :
-				       -errno;
+					       errno == ENOSYS
+				       ? -EOPNOTSUPP
+				       : -errno;
 		if (n == 0) /* the page file is shorter than the store says */
 			return -EIO;
 		length -= (uint64_t)n;

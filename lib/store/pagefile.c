@@ -40,8 +40,7 @@ int pagefile_open(struct store *s, struct zu_err *err)
 				  (unsigned long long)s->super.pages * PAGE);
 	s->pages = s->super.pages;
 	s->can_allocate = s->can_punch = true;
-	s->direct_fd =
-		s->options.no_direct_io ? -1 : openat(s->dir_fd, "pages", flags | O_DIRECT);
+	s->direct_fd = s->options.no_direct_io ? -1 : openat(s->dir_fd, "pages", flags | O_DIRECT);
 	s->direct = s->direct_fd >= 0;
 	if (!s->direct) {
 		s->direct_fd = s->page_fd;
