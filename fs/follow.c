@@ -227,14 +227,16 @@ static bool is_quick(void)
 void follow_taken(const struct fuse_in_header *in)
 {
 	uint32_t score;
+	bool large;
 
 	if (!GET(on))
 		return;
 	ADD(taken, 1);
-	if (!in->pid || !counts(in->opcode))
+	large = is_large(in);
+	if (!large && (!in->pid || !counts(in->opcode))) /* no pid: the kernel's own write-backs */
 		return;
-	if (in->pid != GET(tid) || is_large(in)) {
-		disturb(in->pid, is_large(in));
+	if (large || in->pid != GET(tid)) {
+		disturb(in->pid, large);
 		return;
 	}
 	score = GET(score) + 1;

@@ -107,8 +107,7 @@ int stats_tell(void *arg, cJSON *into)
 	good = cJSON_AddStringToObject(into, "mount", fs.opt.mnt) &&
 	       info_add_u64(into, "workers", fs.opt.workers) &&
 	       info_add_u64(into, "longest_write_bytes", receive_max_pages() * (uint64_t)FS_PAGE) &&
-	       add_process(into) &&
-	       info_add_u64(into, "requests", ledger_requests()) &&
+	       add_process(into) && info_add_u64(into, "requests", ledger_requests()) &&
 	       info_add_u64(into, "deliveries", fs.deliveries) && ledger_add_paths(into) &&
 	       ledger_add_rest(into) && add_engine(into, &s) && add_images(into);
 	return good ? 0 : -ENOMEM;
