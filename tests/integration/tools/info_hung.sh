@@ -7,6 +7,7 @@ fresh
 pid=$(zc_pid "$M")
 zc_stop "$pid"
 refuses '(answer|time|hang)' timeout 100 "$ZCCTL" info "$M"
+refuses '(answer|time|hang)' timeout 100 "$ZCCTL" stats "$M"
 kill -CONT "$pid"
 answers() { timeout 60 "$ZCCTL" info "$M" >/dev/null; }
 soon 120 answers
