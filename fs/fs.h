@@ -127,6 +127,7 @@ bool mountpoint_is_there(const struct mountpoint *m);
 int mountpoint_mount(struct zu_err *err);
 /* Raise the mount's read-ahead (root only; else nothing happens). */
 void mountpoint_read_ahead(void);
+void mountpoint_dirty_limit(void); /* let it have more dirty pages: the same */
 
 enum { UNMOUNT_DONE = 0, UNMOUNT_LAZY = 3, UNMOUNT_FAILED = 4 };
 /* The child process that unmounts, for a process may not touch the mount it serves. */

@@ -335,6 +335,7 @@ static int run(void)
 		return 1;
 	}
 	mountpoint_read_ahead();
+	mountpoint_dirty_limit();
 	info_start(&server);
 	if (!fs.opt.foreground)
 		leave_stdio();

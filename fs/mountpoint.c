@@ -311,18 +311,35 @@ int mountpoint_mount(struct zu_err *err)
 			  why[0] ? why : "libfuse does not say why");
 }
 
+/* An ordinary user may not: the mount is slower, and right. */
+static bool set_bdi(const char *name, const char *value)
+{
+	char path[96];
+	zu_cleanup_close int fd = -1;
+
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/%s", fs.mounted.major, fs.mounted.minor,
+		 name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd >= 0 && write(fd, value, strlen(value)) >= 0;
+}
+
 void mountpoint_read_ahead(void)
 {
-	char path[96], text[16];
-	zu_cleanup_close int fd = -1;
 	unsigned kib = fs.opt.read_ahead ? fs.opt.read_ahead : DEFAULT_READ_AHEAD;
-	int n = snprintf(text, sizeof(text), "%u", kib);
+	char text[16];
 
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", fs.mounted.major,
-		 fs.mounted.minor);
-	if (kib != READ_AHEAD_KEEP)
-		fd = open(path, O_WRONLY | O_CLOEXEC);
-	/* An ordinary user may not: READs are small then, and read_ahead.c does what it can. */
-	if (fd < 0 || write(fd, text, (size_t)n) < 0)
+	snprintf(text, sizeof(text), "%u", kib);
+	/* Otherwise READs are small, and read_ahead.c does what it can. */
+	if (kib == READ_AHEAD_KEEP || !set_bdi("read_ahead_kb", text))
 		ledger_fallback(LEDGER_NO_READAHEAD);
+}
+
+/*
+ * A FUSE mount may have 1 % of the memory for dirty pages that the kernel lets others have, and who
+ * writes is slowed down before that. 10 %, which is 2 % of the memory, let writer and disk work at full
+ * speed side by side; more, and the disk begins too late (docs/PERFORMANCE.md).
+ */
+void mountpoint_dirty_limit(void)
+{
+	set_bdi("max_ratio", "10");
 }

@@ -168,6 +168,7 @@ static void give_up(struct receiver *r, int error)
 			 strerror(error));
 	empty_pipe(r);
 	close_pipe(r);
+	r->why = error == EIO ? LEDGER_RECEIVE_SMALL_PIPE : LEDGER_RECEIVE_NO_SPLICE;
 }
 
 /* Some request is in the pipe: take what of it belongs into memory. */

@@ -197,7 +197,9 @@ static int write_spliced(struct store *s, uint64_t pos, uint64_t length, int pip
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == EINVAL || errno == EOPNOTSUPP)) {
-			tally_fallback(s, STORE_NO_SPLICE);
+			/* Direct I/O wants the pieces of the pipe aligned. */
+			tally_fallback(s, s->direct && errno == EINVAL ? STORE_UNALIGNED
+								       : STORE_NO_SPLICE);
 			if (done)
 				tally_path(s, STORE_WRITE_SPLICE, done);
 			return write_bounced(s, pos, length, NULL, pipe_fd);
@@ -211,6 +213,8 @@ static int write_spliced(struct store *s, uint64_t pos, uint64_t length, int pip
 		length -= (uint64_t)n;
 	}
 	tally_path(s, STORE_WRITE_SPLICE, done);
+	if (!s->direct)
+		tally_fallback(s, STORE_NO_DIRECT_IO);
 	return 0;
 }
 
