@@ -9,12 +9,8 @@ commit_ops.c and commit_db.c; what is mounted here is taken down again, whatever
 
 import argparse
 import contextlib
-import json
 import os
-import shlex
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 from typing import NamedTuple
@@ -27,12 +23,7 @@ import systems
 from systems import BenchError, Missing
 from commit_plot import plot
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-DOCS = os.path.join(HERE, "..", "..", "docs")
-DOCUMENT = os.path.join(DOCS, "PERFORMANCE.md")
 PLOT = os.path.join("plots", "commit.svg")
-BEGIN = "<!-- commit:begin: written by tests/bench/commit.py --update, not by hand -->"
-END = "<!-- commit:end -->"
 CALL_SECONDS = 600
 PAGES = [1, 8, 64, 1000]
 DEFAULTS = {"rounds": 7, "size": 256, "seconds": 1.0, "threads": "1,2,4,8,16", "thread-size": 16}
@@ -96,8 +87,7 @@ def parse(argv):
 
 def command(args):
     words = [f"--{name}={getattr(args, name.replace('-', '_'))}" for name in DEFAULTS]
-    return shlex.join(["tests/bench/commit.py", "--build", "build", *words] +
-                      (["--update"] if args.update else []))
+    return report.command_line("commit.py", words + (["--update"] if args.update else []))
 
 
 class Bench:
@@ -109,18 +99,10 @@ class Bench:
         self.ops = os.path.abspath(args.ops or os.path.join(args.build, "tests/bench/commit_ops"))
         if not os.access(self.ops, os.X_OK):
             raise Missing(f"{self.ops}: not found; build it, or name it with --ops")
-        self.top = os.path.realpath(tempfile.mkdtemp(prefix="zcfs-bench.", dir=args.dir))
-        stack.callback(self.remove_top)
+        where = systems.Workplace(args.dir, stack)
         # zcfs, ext4's file and its two of the rename way, and the databases with twice the space.
-        mib = 14 * args.size + 4 * max(args.crowds) * args.thread_size + 512
-        free = shutil.disk_usage(self.top).free >> 20
-        if free < mib:
-            raise BenchError(f"{args.dir}: {free} MiB free, {mib} MiB needed; use another --dir")
-        host, self.host_fs = self.top, systems.fs_type(self.top)
-        if self.host_fs != "ext4" and os.geteuid() == 0:
-            image = systems.LoopExt4(self.top, mib)
-            stack.callback(image.unmount)
-            host, self.host_fs = image.mount(), f"ext4 on a loop device over {self.host_fs}"
+        where.find_room(14 * args.size + 4 * max(args.crowds) * args.thread_size + 512)
+        host, self.host_fs = where.host, where.host_fs
         self.places = {
             "zcfs": systems.Zcfs(os.path.join(host, "zcfs"), os.path.abspath(args.build)),
             "host": systems.Host("ext4", "ext4", os.path.join(host, "host")),
@@ -129,30 +111,13 @@ class Bench:
             stack.callback(place.abort)
             place.start()
 
-    def remove_top(self):
-        held = [point for point, _ in systems.mounts() if point.startswith(self.top + "/")]
-        if held:
-            raise BenchError(f"{held[0]}: still mounted; unmount it and remove {self.top}")
-        shutil.rmtree(self.top)
-
     def call(self, place, *words):
-        """Runs commit_ops. If that hangs, only the end of the server frees the child."""
-        child = subprocess.Popen([self.ops, *map(str, words)], text=True, stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                 start_new_session=True)
-        try:
-            out, err = child.communicate(timeout=CALL_SECONDS)
-        except BaseException as why:
-            place.abort()
-            child.kill()
-            child.communicate()
-            if isinstance(why, subprocess.TimeoutExpired):
-                raise BenchError(f"{place.key}: {words}: not done after "
-                                 f"{CALL_SECONDS} s") from None
-            raise
-        if child.returncode:
+        """Runs commit_ops."""
+        status, out, err = systems.call([self.ops, *words], place.abort, CALL_SECONDS,
+                                        f"{place.key}: commit_ops {words[0]}")
+        if status:
             kind = Missing if "built without" in err else BenchError
-            raise kind(f"{place.key}: {words[0]} {words[1]}: {err.strip() or child.returncode}")
+            raise kind(f"{place.key}: {words[0]} {words[1]}: {err.strip() or status}")
         return [float(word) for word in out.split()]
 
     def settle(self):
@@ -277,17 +242,6 @@ def document(commits, crowds, facts, args):
     }
 
 
-def update_document(new):
-    with open(DOCUMENT, encoding="utf-8") as old:
-        text = old.read()
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise BenchError(f"{DOCUMENT}: needs the lines {BEGIN!r} and {END!r} once, in this order")
-    head, rest = text.split(BEGIN)
-    with open(DOCUMENT + ".new", "w", encoding="utf-8") as out:
-        out.write(f"{head}{BEGIN}\n\n{new}\n{END}{rest.split(END)[1]}")
-    os.replace(DOCUMENT + ".new", DOCUMENT)
-
-
 def say(text):
     print(f"commit: {text}", file=sys.stderr, flush=True)
 
@@ -300,39 +254,21 @@ def bench(args):
         facts.pop("cold means")
     print(markdown(commits, crowds, facts, args), end="")
     if args.json:
-        with open(args.json, "w", encoding="utf-8") as out:
-            json.dump(document(commits, crowds, facts, args), out, indent=1)
-            out.write("\n")
+        report.write_json(args.json, document(commits, crowds, facts, args))
     series = {one.label: {pages: report.spread(times(commits[pages], one.key)) for pages in PAGES}
               for one in SERIES}
     lines = {label: {count: report.spread(found[key]) for count, found in crowds.items()}
              for key, label in (("zcfs", "zcfs"), ("host", "ext4 (not atomic)"))}
-    path = args.plot or (os.path.join(DOCS, PLOT) if args.update else None)
+    path = args.plot or (os.path.join(report.DOCS, PLOT) if args.update else None)
     if path and not plot(path, series, lines):
         say("no plot: gnuplot is not installed (package gnuplot-nox)")
     if args.update:
-        update_document(markdown(commits, crowds, facts, args))
-
-
-def leave(signum, _frame):
-    sys.exit(128 + signum)
+        report.update_document(report.DOCUMENT, markdown(commits, crowds, facts, args), "commit",
+                               "commit.py")
 
 
 def main():
-    args = parse(sys.argv[1:])
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, leave)
-    try:
-        bench(args)
-    except Missing as err:
-        say(err)
-        return 77 if args.quick and os.environ.get("CI") != "true" else 1
-    except (BenchError, OSError, ValueError) as err:
-        say(err)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return report.program("commit", parse(sys.argv[1:]), bench)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The plot of commit.py, drawn by gnuplot as SVG: time by pages, and commits by threads."""
 
-import os
-import shutil
-
-import systems
+from plots import draw
 
 
 def block(name, points):
@@ -56,17 +53,4 @@ def script(pages, threads):
 
 def plot(path, pages, threads):
     """pages, threads: {label: {x: spread}}. False if there is no gnuplot."""
-    if not shutil.which("gnuplot"):
-        return False
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    # gnuplot writes to its output, so that no name has to be quoted in its language.
-    work = path + ".gnuplot"
-    try:
-        with open(work, "w", encoding="utf-8") as out:
-            out.write(script(pages, threads))
-        picture = systems.run(["gnuplot", work])
-        with open(path, "w", encoding="utf-8") as out:
-            out.write(picture)
-    finally:
-        os.remove(work)
-    return True
+    return draw(path, script(pages, threads))

@@ -11,11 +11,7 @@ import argparse
 import contextlib
 import json
 import os
-import shlex
-import shutil
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,10 +23,6 @@ import report
 import systems
 from systems import BenchError, Missing
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-DOCUMENT = os.path.join(HERE, "..", "..", "docs", "PERFORMANCE.md")
-BEGIN = "<!-- live:begin: written by tests/bench/live.py --update, not by hand -->"
-END = "<!-- live:end -->"
 CALL_SECONDS = 1800
 PAGES = [1, 100, 1000, 10000]
 MEMORY = ["live", "memfd", "tmpfs"]
@@ -73,8 +65,7 @@ def parse(argv):
 
 def command(args):
     words = [f"--{name}={getattr(args, name)}" for name in DEFAULTS]
-    return shlex.join(["tests/bench/live.py", "--build", "build", *words] +
-                      (["--update"] if args.update else []))
+    return report.command_line("live.py", words + (["--update"] if args.update else []))
 
 
 class Mounted(systems.Zcfs):
@@ -98,20 +89,12 @@ class Bench:
         self.ops = os.path.abspath(args.ops or os.path.join(args.build, "tests/bench/live_ops"))
         if not os.access(self.ops, os.X_OK):
             raise Missing(f"{self.ops}: not found; build it, or name it with --ops")
-        self.top = os.path.realpath(tempfile.mkdtemp(prefix="zcfs-bench.", dir=args.dir))
-        stack.callback(self.remove_top)
-        mib = 10 * args.size + 3 * args.large + 3 * args.small + 4 * args.memory + 1024
-        free = shutil.disk_usage(self.top).free >> 20
-        if free < mib:
-            raise BenchError(f"{args.dir}: {free} MiB free, {mib} MiB needed; use another --dir")
-        host, self.host_fs = self.top, systems.fs_type(self.top)
-        if self.host_fs != "ext4":
-            image = systems.LoopExt4(self.top, mib)
-            stack.callback(image.unmount)
-            host, self.host_fs = image.mount(), f"ext4 on a loop device over {self.host_fs}"
+        place = systems.Workplace(args.dir, stack)
+        place.find_room(10 * args.size + 3 * args.large + 3 * args.small + 4 * args.memory + 1024)
+        host, self.host_fs = place.host, place.host_fs
         limit = 3 * (args.size + args.large + args.small + args.memory)
         build = os.path.abspath(args.build)
-        self.tmpfs = os.path.join(self.top, "tmpfs")
+        self.tmpfs = os.path.join(place.top, "tmpfs")
         os.mkdir(self.tmpfs)
         systems.run(["mount", "-t", "tmpfs", "-o", f"size={4 * args.memory + 64}M", "zcfs-bench",
                      self.tmpfs])
@@ -125,29 +108,16 @@ class Bench:
             stack.callback(place.abort)
             place.start()
 
-    def remove_top(self):
-        held = [point for point, _ in systems.mounts() if point.startswith(self.top + "/")]
-        if held:
-            raise BenchError(f"{held[0]}: still mounted; unmount it and remove {self.top}")
-        shutil.rmtree(self.top)
+    def abort(self):
+        for place in self.places:
+            place.abort()
 
     def call(self, *words):
         """Runs live_ops: a list of numbers for each line. If it hangs, so does a server: all end."""
-        child = subprocess.Popen([self.ops, *map(str, words)], text=True, stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                 start_new_session=True)
-        try:
-            out, err = child.communicate(timeout=CALL_SECONDS)
-        except BaseException as why:
-            for place in self.places:
-                place.abort()
-            child.kill()
-            child.communicate()
-            if isinstance(why, subprocess.TimeoutExpired):
-                raise BenchError(f"{words}: not done after {CALL_SECONDS} s") from None
-            raise
-        if child.returncode:
-            raise BenchError(f"{words[0]} {words[1]}: {err.strip() or child.returncode}")
+        status, out, err = systems.call([self.ops, *words], self.abort, CALL_SECONDS,
+                                        f"live_ops {words[0]}")
+        if status:
+            raise BenchError(f"{words[0]} {words[1]}: {err.strip() or status}")
         return [[float(word) for word in line.split()] for line in out.splitlines()]
 
     # ---- what is measured
@@ -292,22 +262,9 @@ def markdown(found, facts, args):
         "A file that is passed through, and one of tmpfs, MB for each second of CPU time.",
         rates_table(found["files"], "passthrough", ["tmpfs"], "access"),
         "What was aimed at:",
-        report.table(["aim", "found", "reached"],
-                     [[what, figure, "yes" if good else "**no**"]
-                      for what, figure, good in verdicts(found, args)]),
+        report.aims_table(verdicts(found, args)),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def update_document(new):
-    with open(DOCUMENT, encoding="utf-8") as old:
-        text = old.read()
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise BenchError(f"{DOCUMENT}: needs the lines {BEGIN!r} and {END!r} once, in this order")
-    head, rest = text.split(BEGIN)
-    with open(DOCUMENT + ".new", "w", encoding="utf-8") as out:
-        out.write(f"{head}{BEGIN}\n\n{new}\n{END}{rest.split(END)[1]}")
-    os.replace(DOCUMENT + ".new", DOCUMENT)
 
 
 def say(text):
@@ -325,34 +282,16 @@ def bench(args):
         facts = report.facts(run.host_fs, "drop_caches of the whole kernel", args.rounds)
     print(markdown(found, facts, args), end="")
     if args.json:
-        with open(args.json, "w", encoding="utf-8") as out:
-            json.dump({"command": command(args), "facts": facts, "found": found,
-                       "aims": [{"aim": what, "found": figure, "reached": good}
-                                for what, figure, good in verdicts(found, args)]}, out, indent=1)
-            out.write("\n")
+        report.write_json(args.json, {
+            "command": command(args), "facts": facts, "found": found,
+            "aims": [{"aim": what, "found": figure, "reached": good}
+                     for what, figure, good in verdicts(found, args)]})
     if args.update:
-        update_document(markdown(found, facts, args))
-
-
-def leave(signum, _frame):
-    sys.exit(128 + signum)
+        report.update_document(report.DOCUMENT, markdown(found, facts, args), "live", "live.py")
 
 
 def main():
-    args = parse(sys.argv[1:])
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, leave)
-    try:
-        bench(args)
-    except Missing as err:
-        say(err)
-        return 77 if args.quick and os.environ.get("CI") != "true" else 1
-    except (BenchError, OSError, ValueError) as err:
-        say(err)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return report.program("live", parse(sys.argv[1:]), bench)
 
 
 if __name__ == "__main__":

@@ -3,19 +3,21 @@
  * The measured operations, one per run, so that the cost of the script that drives them is not in
  * the figures.
  *
- *   ops OPERATION DIR COUNT SEED
+ *   ops [-s BYTES] [-j JOBS] [-p PID]... OPERATION DIR COUNT SEED
  *
- * COUNT is files, MiB, commits or writes, as the operation says. The answer is one line on stdout:
- * operations, bytes and seconds. Only what lies between two readings of the monotonic clock is
- * measured: making buffers, warming caches and entering the directory are not. Operations called
- * warm repeat until MIN_SECONDS have passed, since one pass may take less than a scheduler's tick.
+ * COUNT is files, MiB, commits or writes, as the operation says (fill and cached take a file's name
+ * for the seed); BYTES the size of a small file, PIDs
+ * the servers whose CPU time is read. The answer is one line on stdout: operations, bytes, seconds, and
+ * CPU seconds of this program, of the servers and of the whole machine. Only what lies between two
+ * readings of the clocks is measured: making buffers, warming caches and entering the directory are not.
+ * Operations called warm repeat until enough time has passed, since one pass may take less than a
+ * scheduler's tick.
  *
  * Every page written begins with its page number, and every page read is checked for it: a
  * filesystem that returns the wrong bytes fails instead of being fast.
  */
 #include "ops.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -23,12 +25,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-#define MIN_SECONDS 0.2
-#define FILES_DIR "files"
 
 void die(const char *fmt, ...)
 {
@@ -41,14 +40,6 @@ void die(const char *fmt, ...)
 	va_end(ap);
 	fprintf(stderr, "%s%s\n", err ? ": " : "", err ? strerror(err) : "");
 	exit(1);
-}
-
-double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
 uint64_t next_random(uint64_t *state)
@@ -73,6 +64,12 @@ void stamp(unsigned char *buf, uint64_t page)
 	memcpy(buf, &page, sizeof(page));
 }
 
+void stamp_block(unsigned char *buf, size_t len, uint64_t page)
+{
+	for (size_t at = 0; at < len; at += PAGE)
+		stamp(buf + at, page++);
+}
+
 void check_stamp(const unsigned char *buf, uint64_t page, const char *name)
 {
 	uint64_t found;
@@ -81,6 +78,12 @@ void check_stamp(const unsigned char *buf, uint64_t page, const char *name)
 	errno = 0;
 	if (found != page)
 		die("%s: page %" PRIu64 " begins with %" PRIu64 ": wrong bytes", name, page, found);
+}
+
+void check_block(const unsigned char *buf, size_t len, uint64_t page, const char *name)
+{
+	for (size_t at = 0; at < len; at += PAGE)
+		check_stamp(buf + at, page++, name);
 }
 
 int open_file(const char *name, int flags)
@@ -124,182 +127,67 @@ void close_file(int fd, const char *name)
 		die("%s: cannot close", name);
 }
 
-unsigned int repeat(struct task *t, pass_fn *pass, int fd, double *ret_seconds)
-{
-	unsigned int passes = 0;
-	double start, end;
-
-	pass(t, fd);
-	start = now();
-	do {
-		pass(t, fd);
-		passes++;
-		end = now();
-	} while (end - start < MIN_SECONDS);
-	*ret_seconds = end - start;
-	return passes;
-}
-
-double once(struct task *t, pass_fn *pass, int fd)
-{
-	double start = now();
-
-	pass(t, fd);
-	return now() - start;
-}
-
-/* Small files: COUNT files of one page each. */
-
-static void enter_files(void)
-{
-	if (chdir(FILES_DIR) < 0)
-		die("%s: cannot enter", FILES_DIR);
-}
-
-static void file_name(char name[16], unsigned int i)
-{
-	snprintf(name, 16, "f%07u", i);
-}
-
-static void create_pass(struct task *t, int fd)
-{
-	char name[16];
-
-	for (unsigned int i = 0; i < t->count; i++) {
-		file_name(name, i);
-		fd = open_file(name, O_WRONLY | O_CREAT | O_EXCL);
-		stamp(t->buf, i);
-		write_at(fd, name, t->buf, PAGE, 0);
-		close_file(fd, name);
-	}
-}
-
-static void stat_pass(struct task *t, int fd)
-{
-	char name[16];
-	struct stat st;
-
-	(void)fd;
-	for (unsigned int i = 0; i < t->count; i++) {
-		file_name(name, i);
-		if (stat(name, &st) < 0)
-			die("%s: cannot stat", name);
-		errno = 0;
-		if (st.st_size != PAGE)
-			die("%s: size is %lld, not %u", name, (long long)st.st_size, PAGE);
-	}
-}
-
-static void read_pass(struct task *t, int fd)
-{
-	char name[16];
-
-	for (unsigned int i = 0; i < t->count; i++) {
-		file_name(name, i);
-		fd = open_file(name, O_RDONLY);
-		read_at(fd, name, t->buf, PAGE, 0);
-		check_stamp(t->buf, i, name);
-		close_file(fd, name);
-	}
-}
-
-static void list_pass(struct task *t, int fd)
-{
-	DIR *dir = opendir(".");
-	unsigned int found = 0;
-
-	(void)fd;
-	if (!dir)
-		die("%s: cannot list", FILES_DIR);
-	errno = 0;
-	for (struct dirent *de; (de = readdir(dir));)
-		found += de->d_name[0] == 'f';
-	if (found != t->count)
-		die("%s: %u entries listed, not %u", FILES_DIR, found, t->count);
-	closedir(dir);
-}
-
-static void unlink_pass(struct task *t, int fd)
-{
-	char name[16];
-
-	(void)fd;
-	for (unsigned int i = 0; i < t->count; i++) {
-		file_name(name, i);
-		if (unlink(name) < 0)
-			die("%s: cannot unlink", name);
-	}
-}
-
-static struct result files_once(struct task *t, pass_fn *pass)
-{
-	enter_files();
-	return (struct result){ .ops = t->count, .seconds = once(t, pass, -1) };
-}
-
-static struct result files_warm(struct task *t, pass_fn *pass)
-{
-	struct result r = { 0 };
-
-	enter_files();
-	r.ops = (uint64_t)t->count * repeat(t, pass, -1, &r.seconds);
-	return r;
-}
-
-static struct result op_create(struct task *t)
-{
-	if (mkdir(FILES_DIR, 0755) < 0)
-		die("%s: cannot make the directory", FILES_DIR);
-	return files_once(t, create_pass);
-}
-
-static struct result op_stat_warm(struct task *t)
-{
-	return files_warm(t, stat_pass);
-}
-
-static struct result op_stat_once(struct task *t)
-{
-	return files_once(t, stat_pass);
-}
-
-static struct result op_read_warm(struct task *t)
-{
-	return files_warm(t, read_pass);
-}
-
-static struct result op_read_once(struct task *t)
-{
-	return files_once(t, read_pass);
-}
-
-static struct result op_list_once(struct task *t)
-{
-	return files_once(t, list_pass);
-}
-
-static struct result op_unlink(struct task *t)
-{
-	struct result r = files_once(t, unlink_pass);
-
-	if (chdir("..") < 0 || rmdir(FILES_DIR) < 0)
-		die("%s: cannot remove the directory", FILES_DIR);
-	return r;
-}
-
 /* Not measured: leaves nothing dirty behind for the next system's turn to pay. */
 static struct result op_settle(struct task *t)
 {
 	int fd = open_file(".", O_RDONLY | O_DIRECTORY);
 
 	(void)t;
-	if (syncfs(fd) < 0)
+	/* mergerfs answers that to times of files that are gone; all others have been written. */
+	if (syncfs(fd) < 0 && errno != ESTALE)
 		die("cannot sync the filesystem");
 	/* A FUSE server hears nothing of syncfs: the fsync tells it. */
 	if (fsync(fd) < 0 && errno != ENOSYS && errno != EINVAL)
 		die("cannot sync the directory");
 	close(fd);
 	return (struct result){ .ops = 1 };
+}
+
+/* Not measured: how many of a file's pages are in the page cache, and how many bytes it has. */
+static struct result pages_cached(const char *name)
+{
+	int fd = open_file(name, O_RDONLY);
+	struct result r = { 0 };
+	unsigned char *seen;
+	struct stat st;
+	size_t pages;
+	void *map;
+
+	if (fstat(fd, &st) < 0)
+		die("%s: cannot stat", name);
+	r.bytes = (uint64_t)st.st_size;
+	pages = (r.bytes + PAGE - 1) / PAGE;
+	if (pages) {
+		map = mmap(NULL, r.bytes, PROT_READ, MAP_SHARED, fd, 0);
+		seen = calloc(1, pages);
+		if (map == MAP_FAILED || !seen || mincore(map, r.bytes, seen) < 0)
+			die("%s: cannot see which pages are in memory", name);
+		for (size_t i = 0; i < pages; i++)
+			r.ops += seen[i] & 1;
+		free(seen);
+		munmap(map, r.bytes);
+	}
+	close_file(fd, name);
+	return r;
+}
+
+static struct result op_cached(struct task *t)
+{
+	return pages_cached(t->word);
+}
+
+/* Not measured: reads a file, so that the host has it in its cache. */
+static struct result op_fill(struct task *t)
+{
+	int fd = open_file(t->word, O_RDONLY);
+	ssize_t n;
+
+	while ((n = read(fd, t->buf, BLOCK)) > 0)
+		;
+	if (n < 0)
+		die("%s: cannot read", t->word);
+	close_file(fd, t->word);
+	return pages_cached(t->word);
 }
 
 static const struct {
@@ -313,41 +201,76 @@ static const struct {
 	{ "read-once", op_read_once },
 	{ "list-once", op_list_once },
 	{ "unlink", op_unlink },
+	{ "make-many", op_make_many },
+	{ "stat-many", op_stat_many },
 	{ "seq-write", op_seq_write },
+	{ "overwrite", op_overwrite },
 	{ "seq-read-once", op_seq_read_once },
 	{ "seq-read-warm", op_seq_read_warm },
+	{ "random-read-once", op_random_read_once },
+	{ "random-read-warm", op_random_read_warm },
+	{ "mmap-fault", op_mmap_fault },
+	{ "mmap-scan", op_mmap_scan },
+	{ "sendfile-once", op_sendfile_once },
 	{ "sendfile-warm", op_sendfile_warm },
-	{ "commit", op_commit },
+	{ "copy-warm", op_copy_warm },
 	{ "random-write", op_random_write },
+	{ "commit", op_commit },
 	{ "remove-big", op_remove_big },
 	{ "settle", op_settle },
+	{ "cached", op_cached },
+	{ "fill", op_fill },
 };
+
+static void parse(struct task *t, int argc, char **argv)
+{
+	int opt;
+
+	while ((opt = getopt(argc, argv, "+s:j:p:")) >= 0) {
+		unsigned int value = (unsigned int)strtoul(optarg ? optarg : "", NULL, 10);
+
+		if (opt == 's')
+			t->size = value;
+		else if (opt == 'j')
+			t->jobs = value;
+		else if (opt == 'p' && t->n_servers < MAX_SERVERS)
+			t->servers[t->n_servers++] = (pid_t)value;
+		else
+			exit(2);
+	}
+	errno = 0;
+	if (argc - optind != 4)
+		die("usage: ops [-s BYTES] [-j JOBS] [-p PID]... OPERATION DIR COUNT SEED");
+	if (t->jobs < 1 || t->jobs > MAX_JOBS || t->size < sizeof(uint64_t) || t->size > BLOCK)
+		die("%u jobs or files of %u bytes: out of range", t->jobs, t->size);
+}
 
 int main(int argc, char **argv)
 {
-	struct task t = { 0 };
+	struct task t = { .size = PAGE, .jobs = 1 };
 
-	errno = 0;
-	if (argc != 5)
-		die("usage: ops OPERATION DIR COUNT SEED");
-	t.count = (unsigned int)strtoul(argv[3], NULL, 10);
+	parse(&t, argc, argv);
+	argv += optind;
+	t.count = (unsigned int)strtoul(argv[2], NULL, 10);
 	/* xorshift needs a state that is not 0. */
-	t.seed = strtoull(argv[4], NULL, 10) * 2654435769u + 1;
+	t.word = argv[3];
+	t.seed = strtoull(argv[3], NULL, 10) * 2654435769u + 1;
 	if (posix_memalign((void **)&t.buf, PAGE, BLOCK))
 		die("no memory for a buffer of %u bytes", BLOCK);
 	fill(t.buf, t.seed);
-	if (chdir(argv[2]) < 0)
-		die("%s: cannot enter", argv[2]);
+	if (chdir(argv[1]) < 0)
+		die("%s: cannot enter", argv[1]);
 	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
 		struct result r;
 
-		if (strcmp(operations[i].name, argv[1]))
+		if (strcmp(operations[i].name, argv[0]))
 			continue;
 		r = operations[i].run(&t);
 		free(t.buf);
-		printf("%" PRIu64 " %" PRIu64 " %.9f\n", r.ops, r.bytes, r.seconds);
+		printf("%" PRIu64 " %" PRIu64 " %.9f %.6f %.6f %.6f\n", r.ops, r.bytes, t.clocks.wall,
+		       t.clocks.own, t.clocks.servers, t.clocks.machine);
 		return 0;
 	}
 	errno = 0;
-	die("operation %s is not known", argv[1]);
+	die("operation %s is not known", argv[0]);
 }

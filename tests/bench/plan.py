@@ -25,6 +25,8 @@ class Operation:
     """One row of a table. prepare, measure and finish are called for each system in turn, in each
     round; only measure is for the time. Whatever they run goes through bench.call."""
 
+    settled = False  # does prepare leave nothing that is not on disk?
+
     def __init__(self, name, title, unit="s", more=False, group="programs", systems=None):
         self.name = name        # for --only and JSON
         self.title = title      # in tables

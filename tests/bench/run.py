@@ -1,91 +1,71 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Compares zcfs with libfuse's example passthrough_ll over the host filesystem, and with that.
+"""Compares zcfs with ext4, tmpfs, and FUSE servers that pass through to the host filesystem.
 
-The systems take turns at every operation (A B C, then B C A in the next round), so that what
-disturbs the machine for a while disturbs all of them, and a ratio is taken within a round. What is
-mounted or started here is taken down again, whatever happens.
+One command makes every comparison of docs/PERFORMANCE.md, save those of commit.py and live.py. The
+operations are in groups.py, memory.py and programs.py, the systems in peers.py, how they take turns in
+runner.py, what is made of the figures in report.py.
 """
 
 import argparse
 import contextlib
+import json
 import os
 import re
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-from typing import NamedTuple
 
 # A run must not write into the source tree.
 sys.dont_write_bytecode = True
 
+import groups
+import memory
+import peers
+import plots
+import programs
 import report
+import runner
 import systems
-from systems import BenchError, Missing
+from plan import Figure, Group
+from runner import say
+from systems import BenchError
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-DOCUMENT = os.path.join(HERE, "..", "..", "docs", "PERFORMANCE.md")
-OPERATION_SECONDS = 600
-NAMES_COLD, DATA_COLD = 2, 3
-DEFAULTS = {"rounds": 5, "files": 4000, "size": 256, "commits": 200, "writes": 1000}
-QUICK = {"rounds": 1, "files": 50, "size": 8, "commits": 5, "writes": 50}
-
-
-class Operation(NamedTuple):
-    """name: for --only and JSON; call: what ops is told; count: the option that says how many."""
-    name: str
-    title: str
-    unit: str
-    call: str
-    count: str
-    cold: int = 0
+PLOTS = "plots"
+# files and middle: small files of 4 and 64 KiB, large: of 1 MiB; size and others in MiB.
+DEFAULTS = {"rounds": 5, "files": 8000, "middle": 1000, "large": 128, "size": 1024, "reads": 2000,
+            "writes": 1000, "random_size": 256, "commits": 200, "mode_rounds": 3, "mode_size": 512,
+            "inodes": 1000000, "memory_rounds": 1, "program_rounds": 3}
+QUICK = {"rounds": 1, "files": 40, "middle": 4, "large": 2, "size": 4, "reads": 20, "writes": 20,
+         "random_size": 4, "commits": 5, "mode_rounds": 1, "mode_size": 4, "inodes": 400,
+         "memory_rounds": 1, "program_rounds": 1}
+HELP = {"files": "small files in one directory", "middle": "files of 64 KiB",
+        "large": "files of 1 MiB", "size": "MiB of the big file", "reads": "cold reads at random",
+        "writes": "random writes before one fsync", "inodes": "that the kernel is to know",
+        "random_size": "MiB of the file of random writes", "mode_size": "MiB of the modes' file"}
 
 
-FILE_OPERATIONS = [
-    Operation("create", "create + write 4 KiB + close", "files/s", "create", "files"),
-    Operation("stat-warm", "stat, warm", "files/s", "stat-warm", "files"),
-    Operation("stat-cold", "stat, cold", "files/s", "stat-once", "files", NAMES_COLD),
-    Operation("read-warm", "open + read 4 KiB + close, warm", "files/s", "read-warm", "files"),
-    Operation("read-cold", "open + read 4 KiB + close, cold", "files/s", "read-once", "files",
-              DATA_COLD),
-    Operation("list-cold", "list a directory, cold", "entries/s", "list-once", "files",
-              NAMES_COLD),
-    Operation("unlink", "unlink", "files/s", "unlink", "files"),
-]
-BIG_OPERATIONS = [
-    Operation("seq-write", "sequential write + fsync", "MB/s", "seq-write", "size"),
-    Operation("seq-read-cold", "sequential read, cold", "MB/s", "seq-read-once", "size",
-              DATA_COLD),
-    Operation("seq-read-warm", "sequential read, warm", "MB/s", "seq-read-warm", "size"),
-    Operation("sendfile-warm", "sendfile to a loopback socket, warm", "MB/s", "sendfile-warm",
-              "size"),
-    Operation("random-write", "random 4 KiB writes + one fsync", "writes/s", "random-write",
-              "writes"),
-    Operation("remove-big", "", "", "remove-big", "size"),
-]
-COMMIT_OPERATIONS = [
-    Operation("commit", "4 KiB write + fsync", "commits/s", "commit", "commits"),
-]
-OPERATIONS = FILE_OPERATIONS + BIG_OPERATIONS + COMMIT_OPERATIONS
+def all_groups(args):
+    whole = Group("programs", "Whole programs", [*peers.FUSE, "ext4"],
+                  programs.operations(args.quick), programs.aims(), rounds="program_rounds")
+    return [groups.files_group(), groups.sizes_group(), groups.big_group(), groups.commit_group(),
+            groups.modes_group(), memory.group(args), whole]
 
 
-def plan(only):
-    """(operation, is it reported) in order: what `only` matches, and what that needs around it."""
-    def wanted(op):
-        return bool(op.unit) and re.search(only, op.name) is not None
-
-    steps = []
-    for group in (FILE_OPERATIONS, BIG_OPERATIONS, COMMIT_OPERATIONS):
-        if any(wanted(op) for op in group):
-            # The first of a group makes the files, the last removes them.
-            steps += [(op, wanted(op)) for op in group
-                      if wanted(op) or op in (group[0], group[-1])]
-    if not steps:
-        names = " ".join(op.name for op in OPERATIONS if op.unit)
-        raise BenchError(f"--only {only}: matches no operation; they are: {names}")
-    return steps
+def plan(args):
+    """The groups, with what --group, --only and --systems leave of them."""
+    wanted = args.group.split(",") if args.group else None
+    made = all_groups(args)
+    unknown = set(wanted or []) - {group.name for group in made}
+    if unknown:
+        raise BenchError(f"--group {args.group}: they are: {' '.join(one.name for one in made)}")
+    chosen = [group._replace(operations=[op for op in group.operations
+                                         if re.search(args.only, op.name)])
+              for group in made if not wanted or group.name in wanted]
+    chosen = [group for group in chosen if group.operations]
+    if not chosen:
+        names = " ".join(op.name for group in made for op in group.operations)
+        raise BenchError(f"--only {args.only}: matches no operation; they are: {names}")
+    return groups.check_systems(chosen, peers.select(args.systems) if args.systems else None)
 
 
 def parse(argv):
@@ -94,20 +74,24 @@ def parse(argv):
                         help="where zcfs was built (ZC_BUILD, or build)")
     parser.add_argument("--dir", default=tempfile.gettempdir(), metavar="DIR",
                         help="a directory of the host filesystem to work in (TMPDIR)")
-    parser.add_argument("--systems", default="zcfs,passthrough_ll,ext4", metavar="LIST",
-                        help="zcfs, passthrough_ll or one of its variants passthrough_ll:default, "
-                        ":always, :writeback, ext4; ratios are those of the first")
-    parser.add_argument("--rounds", type=int, metavar="N")
-    parser.add_argument("--files", type=int, metavar="N", help="small files in one directory")
-    parser.add_argument("--size", type=int, metavar="MIB", help="size of the big file")
-    parser.add_argument("--commits", type=int, metavar="N")
-    parser.add_argument("--writes", type=int, metavar="N", help="random writes before one fsync")
-    parser.add_argument("--only", default="", metavar="REGEX", help="operations to measure")
+    parser.add_argument("--group", default="", metavar="LIST", help="only these groups: files, sizes, "
+                        "big, commit, modes, memory, programs")
+    parser.add_argument("--only", default="", metavar="REGEX", help="only operations of such names")
+    parser.add_argument("--systems", default="", metavar="LIST", help="only these: " +
+                        ", ".join(peers.NAMES) + "; ratios are those of a group's first")
+    for name in DEFAULTS:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N",
+                            help=HELP.get(name))
     parser.add_argument("--cold", choices=["auto", "drop", "remount"], default="auto",
                         help="by drop_caches (root), or by mounting again")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument("--no-counts", dest="counts", action="store_false",
+                        help="do not count system calls")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there, after each group")
+    parser.add_argument("--resume", action="store_true",
+                        help="do not measure groups again that the file of --json has")
+    parser.add_argument("--plots", metavar="DIR", help="write the plots there, if gnuplot is here")
     parser.add_argument("--update", action="store_true", help="put the tables into "
-                        "docs/PERFORMANCE.md")
+                        "docs/PERFORMANCE.md, the plots beside it")
     parser.add_argument("--quick", action="store_true", help="tiny counts: only shows that "
                         "everything runs; exits 77 if a prerequisite is missing, unless CI=true")
     parser.add_argument("--ops", metavar="PROGRAM", help="a built ops, instead of building it")
@@ -116,204 +100,103 @@ def parse(argv):
         if getattr(args, name) is None:
             setattr(args, name, value)
         if getattr(args, name) < 1:
-            parser.error(f"--{name} must be at least 1")
+            parser.error(f"--{name.replace('_', '-')} must be at least 1")
     try:
         re.compile(args.only)
     except re.error as err:
         parser.error(f"--only {args.only}: not a regular expression: {err}")
-    if args.update and (args.quick or args.only or args.systems != parser.get_default("systems")):
-        parser.error("--update writes the whole comparison: not with --quick, --only or --systems")
+    if args.update and (args.quick or args.only or args.systems or args.group and not args.resume):
+        parser.error("--update writes the whole comparison: not with --quick, --only, --systems or "
+                     "--group")
+    if args.resume and not args.json:
+        parser.error("--resume needs the file of --json")
     return args
 
 
 def command(args):
-    """What repeats this run, with every count spelled out."""
-    words = [f"--{name}={getattr(args, name)}" for name in DEFAULTS]
-    if args.cold != "auto":
-        words.append(f"--cold={args.cold}")
-    if args.only:
-        words.append(f"--only={args.only}")
-    if args.systems != "zcfs,passthrough_ll,ext4":
-        words.append(f"--systems={args.systems}")
-    return report.command_line(words + (["--update"] if args.update else []))
+    """What repeats this run: every count that is not the usual one, and what was left out."""
+    words = [f"--{name.replace('_', '-')}={getattr(args, name)}" for name in DEFAULTS
+             if getattr(args, name) != DEFAULTS[name]]
+    for name, usual in (("cold", "auto"), ("group", ""), ("only", ""), ("systems", "")):
+        if getattr(args, name) != usual:
+            words.append(f"--{name}={getattr(args, name)}")
+    return report.command_line("run.py", words + (["--update"] if args.update else []))
 
 
-class Bench:
-    """Everything of one run; `stack` takes it down in reverse order."""
-
-    def __init__(self, args, stack):
-        self.args = args
-        self.stack = stack
-        self.cold = systems.Cold(args.cold)
-        self.top = os.path.realpath(tempfile.mkdtemp(prefix="zcfs-bench.", dir=args.dir))
-        stack.callback(self.remove_top)
-        self.host = self.top
-        self.host_fs = systems.fs_type(self.top)
-        self.systems = []
-        self.ops = None
-
-    def remove_top(self):
-        held = [point for point, _ in systems.mounts() if point.startswith(self.top + "/")]
-        if held:
-            raise BenchError(f"{held[0]}: still mounted; unmount it and remove {self.top}")
-        shutil.rmtree(self.top)
-
-    def prepare(self):
-        """Builds the programs, finds room, starts the systems."""
-        chosen = systems.select(self.args.systems)
-        if chosen != ["ext4"]:
-            systems.need_fuse()
-        tools = os.path.join(self.top, "tools")
-        os.mkdir(tools)
-        # Absolute, since it is run from a directory of its own.
-        self.ops = os.path.abspath(self.args.ops) if self.args.ops else systems.compile_c(
-            [os.path.join(HERE, "ops.c"), os.path.join(HERE, "ops_big.c")],
-            os.path.join(tools, "ops"))
-        binary = None
-        if any(key in systems.PASSTHROUGH for key in chosen):
-            systems.raise_file_limit(self.args.files)
-            binary = systems.build_passthrough(tools)
-        self.find_room(len(chosen))
-        for key in chosen:
-            system = self.make(key, binary)
-            self.stack.callback(system.abort)
-            say(f"starting {system.label}")
-            system.start()
-            self.systems.append(system)
-
-    def find_room(self, count):
-        """Takes an ext4 image if the host directory is on something else and this is root."""
-        # Twice, since a replaced page is free only after the next commit, and room for small files.
-        spare = 96 if self.args.quick else 256
-        mib = count * (2 * self.args.size + self.args.files // 64 + spare)
-        free = shutil.disk_usage(self.top).free >> 20
-        if free < mib:
-            raise BenchError(f"{self.args.dir}: {free} MiB free, {mib} MiB needed; "
-                             "use another --dir or a smaller --size")
-        if self.host_fs == "ext4" or os.geteuid() != 0:
-            return
-        image = systems.LoopExt4(self.top, mib + 1024)
-        self.stack.callback(image.unmount)
-        try:
-            self.host = image.mount()
-            self.host_fs = f"ext4 on a loop device over {self.host_fs}"
-        except BenchError as err:
-            say(f"no ext4 image: {err}; taking {self.host_fs} for the host")
-
-    def make(self, key, binary):
-        base = os.path.join(self.host, key.replace(":", "-"))
-        if key == "zcfs":
-            return systems.Zcfs(base, os.path.abspath(self.args.build))
-        if key == "ext4":
-            return systems.Host(key, "ext4" if "ext4" in self.host_fs else self.host_fs, base)
-        return systems.passthrough(base, key, binary)
-
-    def call(self, system, name, where, count, seed=0):
-        """Runs ops in `where`. If that hangs, only the end of the server frees the child."""
-        child = subprocess.Popen([self.ops, name, where, str(count), str(seed)], text=True,
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, start_new_session=True)
-        try:
-            out, err = child.communicate(timeout=OPERATION_SECONDS)
-        except BaseException as why:
-            system.abort()
-            child.kill()
-            child.communicate()
-            if isinstance(why, subprocess.TimeoutExpired):
-                raise BenchError(f"{system.key}: {name}: not done after "
-                                 f"{OPERATION_SECONDS} s") from None
-            raise
-        if child.returncode:
-            raise BenchError(f"{system.key}: {name}: {err.strip() or child.returncode}")
-        done, size, seconds = out.split()
-        return int(done), int(size), float(seconds)
-
-    def settle(self, system):
-        """Nothing of one system's work is left for the time of the next."""
-        for where in (system.dir, self.host):
-            self.call(system, "settle", where, 0)
-
-    def measure(self, system, op, seed):
-        """Operations or MB per second; None if this system cannot be made cold."""
-        if op.cold and not self.cold.chill(system, op.cold):
-            return None
-        done, size, seconds = self.call(system, op.call, system.dir,
-                                        getattr(self.args, op.count), seed)
-        self.settle(system)
-        if not op.unit:
-            return None
-        return (size / 1e6 if op.unit == "MB/s" else done) / seconds
-
-    def measure_all(self):
-        steps = plan(self.args.only)
-        figures = {op.name: {system.key: [] for system in self.systems}
-                   for op, reported in steps if reported}
-        for turn in range(self.args.rounds):
-            shift = turn % len(self.systems)
-            order = self.systems[shift:] + self.systems[:shift]
-            for op, reported in steps:
-                if op.unit:
-                    say(f"round {turn + 1} of {self.args.rounds}: {op.title}")
-                for system in order:
-                    value = self.measure(system, op, turn + 1)
-                    if reported:
-                        figures[op.name][system.key].append(value)
-        for system in self.systems:
-            system.stop()
-        return report.Report(
-            [(system.key, system.label) for system in self.systems],
-            [(op.name, op.title, op.unit) for op, reported in steps if reported], figures,
-            report.facts(self.host_fs, self.cold.describe(), self.args.rounds),
-            command(self.args))
+def counts(args):
+    """What figures of another run must have been made with, to be put beside those of this one."""
+    return {name: getattr(args, name) for name in DEFAULTS}
 
 
-def say(text):
-    print(f"bench: {text}", file=sys.stderr, flush=True)
+def load(args):
+    """The groups that an earlier run has measured."""
+    if not args.resume or not os.path.exists(args.json):
+        return {}
+    with open(args.json, encoding="utf-8") as text:
+        old = json.load(text)
+    if old.get("counts") != counts(args):
+        raise BenchError(f"{args.json}: was made with other counts: {old.get('counts')}")
+    for group in old["groups"].values():
+        group["figures"] = {op: {key: [one and Figure(**one) for one in rounds]
+                                 for key, rounds in values.items()}
+                            for op, values in group["figures"].items()}
+    return old["groups"]
 
 
-def check_whole(made, remount):
-    """--quick: every operation of every system has figures above zero."""
-    for name, values in made.figures.items():
-        for key, rounds in values.items():
-            if key == "ext4" and remount and "cold" in name:
-                continue
-            if not rounds or any(value is None or value <= 0 for value in rounds):
-                raise BenchError(f"{key}: {name}: no figures: {rounds}")
+def room(args):
+    """MiB: each system's file, and once more what is replaced, which is free after the next commit."""
+    if args.quick:
+        return 2048
+    return 10 * 2 * args.size + 9 * 2 * args.random_size + 6 * 2 * args.mode_size + 4096
+
+
+def save(args, made):
+    if args.json:
+        report.write_json(args.json, dict(made.json(), counts=counts(args)))
+
+
+def picture(args, made):
+    """The plots, and their names for the document."""
+    where = args.plots or (os.path.join(report.DOCS, PLOTS) if args.update else None)
+    drawn = []
+    for name in made.data if where else []:
+        file = f"bench-{name}.svg"
+        if plots.group(made, name, os.path.join(where, file)):
+            drawn.append((name, f"{PLOTS}/{file}"))
+    return drawn
 
 
 def bench(args):
+    chosen = plan(args)
+    names = [group.name for group in all_groups(args)]
+    aims = [aim for group in chosen for aim in group.aims]
+    data = load(args)
     with contextlib.ExitStack() as stack:
-        run = Bench(args, stack)
-        run.prepare()
-        made = run.measure_all()
-        if args.quick:
-            check_whole(made, run.cold.method == "remount")
+        if any(key not in ("ext4", "tmpfs") for group in chosen for key in group.systems):
+            systems.need_fuse()
+        place = systems.Workplace(args.dir, stack)
+        place.find_room(room(args))
+        kept = runner.prepare(args, place)
+        if not kept["count"]:
+            args.counts = False
+            say("system calls are not counted: no perf, or it may not trace")
+        facts = report.facts(place.host_fs, systems.Cold(args.cold).describe(), args.rounds)
+        facts.update(peers.describe())
+        for group in chosen:
+            if group.name not in data:
+                data[group.name] = runner.run_group(args, group, place, kept)
+            data = {name: data[name] for name in names if name in data}
+            save(args, report.Report(data, aims, facts, command(args)))
+    made = report.Report(data, aims, facts, command(args))
+    made.plots = picture(args, made)
     print(made.markdown(), end="")
-    if args.json:
-        made.write_json(args.json)
     if args.update:
-        report.update_document(DOCUMENT, made.markdown())
-
-
-def leave(number, _frame):
-    sys.exit(128 + number)
+        report.update_document(report.DOCUMENT, made.markdown(), "bench", "run.py")
 
 
 def main():
     args = parse(sys.argv[1:])
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
-    try:
-        bench(args)
-    except Missing as err:
-        say(err)
-        return 77 if args.quick and os.environ.get("CI") != "true" else 1
-    except (BenchError, OSError, ValueError) as err:
-        say(err)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return report.program("bench", args, bench)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,11 @@ still be killed.
 """
 
 import contextlib
-import glob
-import gzip
 import os
-import resource
 import shutil
+import signal
 import subprocess
+import tempfile
 import time
 
 START_SECONDS = 300
@@ -92,19 +91,63 @@ def need_fuse():
         raise Missing("/dev/fuse: cannot be opened; load the fuse module, run as a user who may")
 
 
-def raise_file_limit(files):
-    """passthrough_ll holds a descriptor for every file that the kernel knows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = files + 512
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        raise BenchError(f"{files} files: passthrough_ll needs {wanted} descriptors, "
-                         f"the limit is {hard}; use fewer --files or raise ulimit -n")
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+class Workplace:
+    """A directory of the host filesystem for one run; `host` is where the systems keep their data."""
+
+    def __init__(self, where, stack):
+        self.where = where
+        self.stack = stack
+        self.top = os.path.realpath(tempfile.mkdtemp(prefix="zcfs-bench.", dir=where))
+        stack.callback(self.remove)
+        os.chmod(self.top, 0o711)  # programs that run as somebody else pass through
+        self.host, self.host_fs = self.top, fs_type(self.top)
+
+    def remove(self):
+        held = [point for point, _ in mounts() if point.startswith(self.top + "/")]
+        if held:
+            raise BenchError(f"{held[0]}: still mounted; unmount it and remove {self.top}")
+        shutil.rmtree(self.top)
+
+    def find_room(self, mib):
+        """Takes an ext4 image if the directory is on something else and this is root."""
+        free = shutil.disk_usage(self.top).free >> 20
+        if free < mib:
+            raise BenchError(f"{self.where}: {free} MiB free, {mib} MiB needed; use another --dir "
+                             "or smaller files")
+        if self.host_fs == "ext4" or os.geteuid() != 0:
+            return
+        image = LoopExt4(self.top, mib)
+        self.stack.callback(image.unmount)
+        self.host = image.mount()
+        self.host_fs = f"ext4 on a loop device over {self.host_fs}"
+
+
+def call(argv, abort, timeout, what, **more):
+    """Runs a program on a mount: (status, stdout, stderr). If it hangs, only the end of the servers,
+    by abort(), frees it."""
+    options = {"text": True, "stdin": subprocess.DEVNULL, "start_new_session": True, **more}
+    try:
+        child = subprocess.Popen([*map(str, argv)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 **options)
+    except FileNotFoundError:
+        raise Missing(f"{argv[0]}: not found; install it") from None
+    try:
+        out, err = child.communicate(timeout=timeout)
+    except BaseException as why:
+        abort()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+        if isinstance(why, subprocess.TimeoutExpired):
+            raise BenchError(f"{what}: not done after {timeout} s") from None
+        raise
+    return child.returncode, out, err
 
 
 class System:
     """One filesystem under test. `dir` is where the operations work."""
+
+    server = None
 
     def __init__(self, key, label, base):
         self.key = key
@@ -124,6 +167,21 @@ class System:
 
     def abort(self):
         """Ends it at once, also when it hangs."""
+
+    def pids(self):
+        """The server and its children."""
+        found, at = [self.server.pid] if self.server else [], 0
+        while at < len(found):
+            with contextlib.suppress(OSError):
+                for task in os.listdir(f"/proc/{found[at]}/task"):
+                    with open(f"/proc/{found[at]}/task/{task}/children", encoding="ascii") as kids:
+                        found += [int(pid) for pid in kids.read().split()]
+            at += 1
+        return found
+
+    def lower_file(self):
+        """(directory, name) of the host's file that holds what is in the file `big` of the mount."""
+        return self.base, "big"
 
 
 class Host(System):
@@ -162,10 +220,12 @@ class Fuse(System):
                 raise BenchError(f"{self.key}: not mounted after {START_SECONDS} s")
             time.sleep(0.01)
 
-    def last_words(self):
+    def last_words(self, status=None):
         with open(self.log, encoding="utf-8", errors="replace") as log:
             lines = log.read().strip().splitlines()
-        return lines[-1] if lines else f"status {self.server.returncode}, no message"
+        if lines:
+            return lines[-1]
+        return f"status {self.server.returncode if status is None else status}, no message"
 
     def unmount(self):
         unmount(self.dir)
@@ -175,12 +235,16 @@ class Fuse(System):
             raise BenchError(f"{self.key}: still running {STOP_SECONDS} s after umount") from None
         self.server = None
         if status:
-            raise BenchError(f"{self.key}: ended with status {status} after umount")
+            raise BenchError(f"{self.key}: ended with status {status} after umount: "
+                             f"{self.last_words(status)}")
 
     def remount(self):
         self.unmount()
         self.mount()
         return True
+
+    def lower_file(self):
+        return self.store, "big"
 
     def stop(self):
         if self.server:
@@ -196,18 +260,23 @@ class Fuse(System):
 
 
 class Zcfs(Fuse):
-    """zcfs as it is mounted without options."""
+    """zcfs, without options unless some are given."""
 
-    def __init__(self, base, build):
+    def __init__(self, base, build, options="", key="zcfs"):
         zcfs = os.path.join(build, "fs", "zcfs")
         self.zcctl = os.path.join(build, "tools", "zcctl")
         for program in (zcfs, self.zcctl):
             if not os.access(program, os.X_OK):
                 raise Missing(f"{program}: not found; build zcfs and name the build with --build")
-        super().__init__("zcfs", "zcfs", base, [zcfs, "{store}", "{mnt}", "-f"])
+        argv = [zcfs, "{store}", "{mnt}", "-f"] + (["-o", options] if options else [])
+        label = "zcfs" if key == "zcfs" else f"zcfs {options}"
+        super().__init__(key, label, base, argv)
 
     def prepare(self):
         run([self.zcctl, "create", self.store])
+
+    def lower_file(self):
+        return self.store, "pages"
 
     def stop(self):
         super().stop()
@@ -215,73 +284,10 @@ class Zcfs(Fuse):
         run([self.zcctl, "check", self.store])
 
 
-PASSTHROUGH = {
-    "passthrough_ll": ("passthrough_ll", ""),
-    "passthrough_ll:always": ("passthrough_ll cache=always", ",cache=always"),
-    "passthrough_ll:writeback": ("passthrough_ll cache=always,writeback",
-                                 ",cache=always,writeback"),
-}
-NAMES = ["zcfs", *PASSTHROUGH, "ext4"]
-
-
-def passthrough(base, key, binary):
-    label, options = PASSTHROUGH[key]
-    return Fuse(key, label, base, [binary, "-f", "-o", "source={store}" + options, "{mnt}"])
-
-
-def select(text):
-    """The systems that a --systems value names; passthrough_ll alone means its three variants."""
-    chosen = []
-    for word in text.split(","):
-        if word == "passthrough_ll":
-            found = list(PASSTHROUGH)
-        elif word == "passthrough_ll:default":
-            found = ["passthrough_ll"]
-        elif word in NAMES:
-            found = [word]
-        else:
-            raise BenchError(f"system {word!r} is not known; choose from zcfs, passthrough_ll[:"
-                             "default|:always|:writeback], ext4")
-        chosen += [name for name in found if name not in chosen]
-    return chosen
-
-
 def compile_c(sources, output, flags=()):
     compiler = os.environ.get("CC", "cc").split()
     run([*compiler, "-O2", "-D_GNU_SOURCE", "-std=gnu11", *sources, "-o", output, *flags])
     return output
-
-
-def example_source():
-    """passthrough_ll.c as the distribution ships it."""
-    listed = []
-    with contextlib.suppress(BenchError):
-        listed = run(["dpkg", "-L", "libfuse3-dev"]).split()
-    listed += glob.glob("/usr/share/doc/*fuse3*/example*/*")
-    for path in listed:
-        if os.path.basename(path) in ("passthrough_ll.c", "passthrough_ll.c.gz") \
-                and os.path.exists(path):
-            return path
-    raise Missing("passthrough_ll.c: not found among libfuse's examples; install libfuse3-dev "
-                  "with its documentation, or leave it out by --systems zcfs,ext4")
-
-
-def build_passthrough(directory):
-    """Compiles the example; its helpers lie beside it, perhaps compressed like itself."""
-    source = example_source()
-    for name in ("passthrough_ll.c", "passthrough_helpers.h"):
-        path = os.path.join(os.path.dirname(source), name)
-        target = os.path.join(directory, name)
-        if os.path.exists(path):
-            shutil.copy(path, target)
-        elif os.path.exists(path + ".gz"):
-            with gzip.open(path + ".gz") as packed, open(target, "wb") as plain:
-                shutil.copyfileobj(packed, plain)
-        else:
-            raise Missing(f"{path}: not found; install libfuse3-dev with its documentation")
-    flags = run(["pkg-config", "--cflags", "--libs", "fuse3"]).split()
-    return compile_c([os.path.join(directory, "passthrough_ll.c")],
-                     os.path.join(directory, "passthrough_ll"), flags)
 
 
 class LoopExt4:

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: MIT
+"""The operations that ops.c measures, in groups, and what is aimed at with each."""
+
+import account
+import peers
+from plan import Aim, Figure, Group, Operation, cpu, cpu_between, speed
+from systems import BenchError
+
+MIN_SECONDS = 0.3
+MOST_AGAIN = 8
+GIB = 1 << 30
+NAMES, DATA, FIRST = 2, 3, "first"
+PASSTHROUGH = ("passthrough_ll", "passthrough_ll:always", "passthrough_ll:writeback")
+CACHING = ("passthrough_ll:always", "passthrough_ll:writeback")
+WARM = ("zcfs", "passthrough_ll:writeback", "tmpfs", "ext4")
+
+
+class Call(Operation):
+    """One that ops does.
+
+    call: what ops is told; count: the option that says how many; files: what it works on, ("big",) or
+    ("files", bytes, jobs); makes, removes: whether that is there only afterwards, or only before;
+    cold: what is to be in memory: neither names nor inodes (NAMES), nothing (DATA), or only what the
+    servers and the host hold (FIRST). writes: what the server does until all is on disk counts."""
+
+    settled = True
+
+    def __init__(self, group, name, title, unit, call, count, files, cold=None, makes=False,
+                 removes=False, writes=False, counts=False, systems=None, jobs=None):
+        super().__init__(name, title, unit, True, group, systems)
+        self.call, self.count, self.files, self.cold = call, count, files, cold
+        self.makes, self.removes, self.writes, self.counts = makes, removes, writes, counts
+        self.jobs = jobs or (files[2] if files[0] == "files" else 1)
+
+    def options(self, system):
+        words = ["-j", self.jobs]
+        if self.files[0] == "files":
+            words += ["-s", self.files[1]]
+        for pid in system.pids():
+            words += ["-p", pid]
+        return words
+
+    def how_many(self, bench):
+        return max(1, int(getattr(bench.args, self.count) / self.files[2])
+                   if self.files[0] == "files" else getattr(bench.args, self.count))
+
+    def prepare(self, bench, system):
+        """Sees to it that the files are there, or not there, and all of it on disk."""
+        there = bench.there[system.key]
+        if self.files[0] == "big" and self.makes and self.files in there:
+            bench.ops(system, [], "remove-big", 0)
+            there.discard(self.files)
+            bench.settle(system)
+        if self.files[0] in ("big", "files") and not self.makes and self.files not in there:
+            self.make(bench, system)
+        if self.writes and self.files[0] == "big":
+            bench.chill(system, DATA)  # all start with the same memory
+
+    def make(self, bench, system):
+        words = [] if self.files[0] == "big" else ["-s", self.files[1], "-j", self.files[2]]
+        size = bench.args.size if self.count != "writes" else bench.args.random_size
+        if self.files[0] == "big":
+            bench.ops(system, words, "seq-write", size)
+        else:
+            bench.ops(system, words, "create", self.how_many(bench))
+        bench.there[system.key].add(self.files)
+        bench.settle(system)
+
+    def cool(self, bench, system):
+        """False if that cannot be done. Only then are the server's processes those that count."""
+        if self.cold == FIRST:
+            bench.only_stored(system)
+            return True
+        return not self.cold or bench.chill(system, self.cold)
+
+    def one(self, bench, system, turn, before=()):
+        found = bench.ops(system, self.options(system), self.call, self.how_many(bench), turn,
+                          before)
+        if self.makes:
+            bench.there[system.key].add(self.files)
+        if self.removes:
+            bench.there[system.key].discard(self.files)
+        return found
+
+    def measure(self, bench, system, turn):
+        total = None
+        for _ in range(MOST_AGAIN):
+            if not self.cool(bench, system):
+                return None
+            found = self.one(bench, system, turn)
+            total = found if total is None else [a + b for a, b in zip(total, found)]
+            if not self.cold or total[2] >= MIN_SECONDS or bench.args.quick:
+                break
+        done, size, seconds, own, servers, machine = total
+        if self.writes and system.server:
+            before = account.servers(system)
+            bench.settle(system)
+            servers += account.servers(system) - before
+        return Figure((size / 1e6 if self.unit == "MB/s" else done) / seconds, int(size), int(done),
+                      seconds, servers if system.server else None, own, machine)
+
+    def calls(self, bench, system, turn):
+        if not self.counts:
+            return None
+        self.prepare(bench, system)
+        if not self.cool(bench, system):
+            return None
+        with account.counted(system, bench.tools) as (words, read):
+            found = self.one(bench, system, turn, words)
+            theirs, own = read()
+        return [theirs, own, found[1] / GIB if self.unit == "MB/s" else found[0],
+                "GiB" if self.unit == "MB/s" else "file"]
+
+
+def files_group():
+    def call(name, title, what, size=4096, jobs=1, unit="files/s", **more):
+        return Call("files", name, title, unit, what, "files", ("files", size, jobs), **more)
+
+    operations = [
+        call("create", "create + write 4 KiB + close", "create", makes=True, counts=True),
+        call("stat-warm", "stat, warm", "stat-warm"),
+        call("stat-cold", "stat, cold", "stat-once", cold=NAMES, counts=True),
+        call("read-warm", "open + read 4 KiB + close, warm", "read-warm"),
+        call("read-cold", "open + read 4 KiB + close, cold", "read-once", cold=DATA, counts=True),
+        call("list-cold", "list a directory, cold", "list-once", cold=NAMES, unit="entries/s"),
+        call("unlink", "unlink", "unlink", removes=True, counts=True),
+        call("create-jobs", "create + write 4 KiB + close, 4 jobs", "create", jobs=4, makes=True),
+        call("read-warm-jobs", "open + read 4 KiB + close, warm, 4 jobs", "read-warm", jobs=4),
+        call("unlink-jobs", "unlink, 4 jobs", "unlink", jobs=4, removes=True),
+    ]
+    metadata = ("create", "stat-cold", "read-warm", "read-cold", "unlink")
+    titles = {op.name: op.title for op in operations}
+    aims = [Aim(f"{titles[name]}, to passthrough_ll with its caches on", speed(name, *CACHING),
+                at_least=2) for name in metadata]
+    return Group("files", "Small files", [*peers.FUSE, "ext4"], operations, aims)
+
+
+def sizes_group():
+    operations = []
+    for size, label, count in ((65536, "64 KiB", "middle"), (1 << 20, "1 MiB", "large")):
+        files = ("files", size, 1)
+        operations += [
+            Call("sizes", f"create-{label}".replace(" ", ""), f"create + write {label} + close",
+                 "MB/s", "create", count, files, makes=True, writes=True),
+            Call("sizes", f"read-cold-{label}".replace(" ", ""),
+                 f"open + read {label} + close, cold", "MB/s", "read-once", count, files, cold=DATA),
+            Call("sizes", f"read-warm-{label}".replace(" ", ""),
+                 f"open + read {label} + close, warm", "MB/s", "read-warm", count, files),
+            Call("sizes", f"unlink-{label}".replace(" ", ""), f"unlink files of {label}", "files/s",
+                 "unlink", count, files, removes=True),
+        ]
+    return Group("sizes", "Files of 64 KiB and 1 MiB",
+                 ["zcfs", "passthrough_ll:writeback", "mergerfs", "bindfs", "ext4"], operations, [])
+
+
+def big_operations():
+    def call(name, title, what, unit="MB/s", count="size", **more):
+        return Call("big", name, title, unit, what, count, ("big",), **more)
+
+    fuse = [*peers.FUSE, "passthrough_ll:ahead"]
+    stored = [*fuse, "ext4"]
+    send = ("zcfs", "passthrough_ll:writeback", "ext4")
+    return [
+        call("seq-write", "sequential write of a new file + fsync", "seq-write", makes=True,
+             writes=True, counts=True, systems=[*peers.FUSE, "ext4"]),
+        call("seq-overwrite", "sequential overwrite + fsync", "overwrite", writes=True, counts=True,
+             systems=[*peers.FUSE, "ext4"]),
+        call("seq-read-cold", "sequential read, disk-cold", "seq-read-once", cold=DATA, counts=True,
+             systems=stored),
+        call("seq-read-first", "first sequential read, store resident", "seq-read-once", cold=FIRST,
+             counts=True, systems=fuse),
+        call("random-read-cold", "4 KiB reads at random, disk-cold", "random-read-once", "reads/s",
+             "reads", cold=DATA, systems=stored),
+        call("seq-read-warm", "sequential read, warm", "seq-read-warm", systems=WARM),
+        call("random-read-warm", "4 KiB reads at random, warm", "random-read-warm", "reads/s",
+             systems=WARM),
+        call("random-read-warm-jobs", "4 KiB reads at random, warm, 4 jobs", "random-read-warm",
+             "reads/s", jobs=4, systems=WARM),
+        call("mmap-fault", "mmap scan with its faults, warm", "mmap-fault", systems=WARM),
+        call("mmap-scan", "mmap scan, mapped before, warm", "mmap-scan", systems=WARM),
+        call("sendfile-cold", "sendfile to a loopback socket, disk-cold", "sendfile-once", cold=DATA,
+             systems=send),
+        call("sendfile-warm", "sendfile to a loopback socket, warm", "sendfile-warm", systems=send),
+        call("copy-warm", "read + write to a loopback socket, warm", "copy-warm", systems=send),
+    ]
+
+
+def big_group():
+    operations = big_operations()
+    titles = {op.name: op.title for op in operations}
+    aims = []
+    for name in ("seq-read-warm", "random-read-warm", "mmap-fault", "mmap-scan"):
+        aims += [Aim(f"{titles[name]}, to tmpfs", speed(name, "tmpfs"), at_least=0.95),
+                 Aim(f"{titles[name]}, to ext4", speed(name, "ext4"), at_least=0.75)]
+    aims += [
+        Aim(f"{titles['seq-read-first']}, to passthrough_ll", speed("seq-read-first", *PASSTHROUGH),
+            at_least=1.5),
+        Aim(f"{titles['seq-read-first']}, to mergerfs", speed("seq-read-first", "mergerfs"),
+            at_least=1.5),
+        Aim(f"{titles['seq-read-cold']}, to ext4", speed("seq-read-cold", "ext4"), at_least=1.0),
+    ]
+    for name in ("seq-write", "seq-overwrite"):
+        aims += [Aim(f"{titles[name]}, to ext4", speed(name, "ext4"), at_least=1.1),
+                 Aim(f"{titles[name]}, to passthrough_ll", speed(name, *PASSTHROUGH), at_least=1.8)]
+    aims += [
+        Aim(f"{titles['sendfile-warm']}, to ext4", speed("sendfile-warm", "ext4"), at_least=0.98),
+        Aim("CPU of the sender per GiB, sendfile to read + write, both warm on zcfs",
+            cpu_between("sendfile-warm", "copy-warm", "own", "daemon"), at_most=0.6),
+    ]
+    aims += [Aim(f"CPU of the daemon per GiB, {titles[name]}, to passthrough_ll",
+                 cpu(name, "daemon", *PASSTHROUGH), at_most=0.6)
+             for name in ("seq-write", "seq-overwrite")]
+    return Group("big", "A file of 1 GiB",
+                 [*peers.FUSE, "passthrough_ll:ahead", "ext4", "tmpfs"], operations, aims)
+
+
+def commit_group():
+    operations = [
+        Call("commit", "random-write", "1,000 random 4 KiB writes in 256 MiB + fsync", "writes/s",
+             "random-write", "writes", ("big",)),
+        Call("commit", "commit", "4 KiB write + fsync", "commits/s", "commit", "commits", ("none",)),
+    ]
+    return Group("commit", "Commits", [*peers.FUSE, "ext4"], operations,
+                 [Aim("1,000 random 4 KiB writes in 256 MiB + fsync, to ext4",
+                      speed("random-write", "ext4"), at_least=1.0)])
+
+
+def modes_group():
+    def call(name, title, what, **more):
+        return Call("modes", name, title, "MB/s", what, "mode_size", ("big",), **more)
+
+    reading = [key for key in peers.MODES if "write" not in key]
+    writing = [key for key in peers.MODES if "read" not in key]
+    operations = [
+        call("mode-write", "sequential write of a new file + fsync", "seq-write", makes=True,
+             writes=True, systems=writing),
+        call("mode-overwrite", "sequential overwrite + fsync", "overwrite", writes=True,
+             systems=writing),
+        call("mode-read-cold", "sequential read, disk-cold", "seq-read-once", cold=DATA,
+             systems=reading),
+        call("mode-read-first", "first sequential read, store resident", "seq-read-once",
+             cold=FIRST, systems=reading),
+    ]
+    return Group("modes", "Paths that zcfs takes, forced by its options", peers.MODES, operations,
+                 [], rounds="mode_rounds")
+
+
+def check_systems(groups, wanted):
+    """The groups with only the systems that are wanted; none is an error."""
+    found = []
+    for group in groups:
+        keys = [key for key in group.systems if not wanted or key in wanted]
+        if keys:
+            found.append(group._replace(systems=keys))
+    if not found:
+        raise BenchError("no group has any of these systems")
+    return found
