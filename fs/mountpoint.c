@@ -18,7 +18,7 @@
 #include "util/cleanup.h"
 #include "util/fdio.h"
 
-enum { DEFAULT_READ_AHEAD = 1024 }; /* KiB: of the kernel, for the mount */
+enum { DEFAULT_READ_AHEAD = 2048 }; /* KiB: of the kernel, for the mount */
 
 /* "\040" and the like, in place. */
 static void unescape(char *text)

@@ -311,7 +311,7 @@ static const char doc[] =
 	"                           images may grow to (default: a quarter of all)\n"
 	"  read=auto|splice|map|copy\n"
 	"                           how bytes go to the kernel (default auto)\n"
-	"  read_ahead=KIB|keep      what the kernel reads ahead (default 1024, if\n"
+	"  read_ahead=KIB|keep      what the kernel reads ahead (default 2048, if\n"
 	"                           root; keep: what FUSE mounts have, 128)\n"
 	"  workers=N                threads that serve (default 4, at least 2)\n"
 	"  write=auto|splice|copy   large writes go from the kernel's cache to the disk\n"
