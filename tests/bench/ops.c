@@ -3,11 +3,11 @@
  * The measured operations, one per run, so that the cost of the script that drives them is not in
  * the figures.
  *
- *   ops [-s BYTES] [-j JOBS] [-p PID]... OPERATION DIR COUNT SEED
+ *   ops [-s BYTES] [-j JOBS] [-r ROUND] [-p PID]... OPERATION DIR COUNT SEED
  *
  * COUNT is files, MiB, commits or writes, as the operation says (fill and cached take a file's name
- * for the seed); BYTES the size of a small file, PIDs
- * the servers whose CPU time is read. The answer is one line on stdout: operations, bytes, seconds, and
+ * for the seed); BYTES the size of a small file, ROUND
+ * which of the rounds' files are meant, PIDs the servers whose CPU time is read. The answer is one line on stdout: operations, bytes, seconds, and
  * CPU seconds of this program, of the servers and of the whole machine. Only what lies between two
  * readings of the clocks is measured: making buffers, warming caches and entering the directory are not.
  * Operations called warm repeat until enough time has passed, since one pass may take less than a
@@ -215,6 +215,7 @@ static const struct {
 	{ "sendfile-warm", op_sendfile_warm },
 	{ "copy-warm", op_copy_warm },
 	{ "random-write", op_random_write },
+	{ "random-write-once", op_random_write_once },
 	{ "commit", op_commit },
 	{ "remove-big", op_remove_big },
 	{ "settle", op_settle },
@@ -226,13 +227,15 @@ static void parse(struct task *t, int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "+s:j:p:")) >= 0) {
+	while ((opt = getopt(argc, argv, "+s:j:r:p:")) >= 0) {
 		unsigned int value = (unsigned int)strtoul(optarg ? optarg : "", NULL, 10);
 
 		if (opt == 's')
 			t->size = value;
 		else if (opt == 'j')
 			t->jobs = value;
+		else if (opt == 'r')
+			t->round = value;
 		else if (opt == 'p' && t->n_servers < MAX_SERVERS)
 			t->servers[t->n_servers++] = (pid_t)value;
 		else
@@ -240,7 +243,7 @@ static void parse(struct task *t, int argc, char **argv)
 	}
 	errno = 0;
 	if (argc - optind != 4)
-		die("usage: ops [-s BYTES] [-j JOBS] [-p PID]... OPERATION DIR COUNT SEED");
+		die("usage: ops [-s BYTES] [-j JOBS] [-r ROUND] [-p PID]... OPERATION DIR COUNT SEED");
 	if (t->jobs < 1 || t->jobs > MAX_JOBS || t->size < sizeof(uint64_t) || t->size > BLOCK)
 		die("%u jobs or files of %u bytes: out of range", t->jobs, t->size);
 }

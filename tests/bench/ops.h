@@ -30,6 +30,7 @@ struct task {
 	unsigned int size;  /* bytes of a small file */
 	unsigned int jobs;  /* processes that work side by side */
 	unsigned int job;   /* which of them this is */
+	unsigned int round; /* small files of each round have directories of their own */
 	uint64_t seed;
 	const char *word;   /* the seed as it was given */
 	unsigned char *buf; /* BLOCK bytes that do not compress */
@@ -86,6 +87,7 @@ struct result op_random_read_once(struct task *t);
 struct result op_random_read_warm(struct task *t);
 struct result op_mmap_fault(struct task *t);
 struct result op_mmap_scan(struct task *t);
+struct result op_random_write_once(struct task *t);
 struct result op_random_write(struct task *t);
 struct result op_commit(struct task *t);
 struct result op_remove_big(struct task *t);

@@ -203,6 +203,11 @@ static struct result random_write_pass(struct task *t, int fd)
 	return (struct result){ .ops = t->count, .bytes = (uint64_t)t->count * PAGE };
 }
 
+struct result op_random_write_once(struct task *t)
+{
+	return on_big(t, O_RDWR, once, random_write_pass);
+}
+
 struct result op_random_write(struct task *t)
 {
 	return on_big(t, O_RDWR, repeat, random_write_pass);

@@ -10,10 +10,11 @@
 #include <unistd.h>
 
 #define DIR_FILES 10000u
+#define DIR_NAME 64
 
-static void dir_name(char name[32], const struct task *t, unsigned int job)
+static void dir_name(char name[DIR_NAME], const struct task *t, unsigned int job)
 {
-	snprintf(name, 32, "files-%u-%u-%u", t->size, t->jobs, job);
+	snprintf(name, DIR_NAME, "files-%u-%u-%u-%u", t->size, t->jobs, t->round, job);
 }
 
 static void file_name(char name[16], unsigned int i)
@@ -25,7 +26,7 @@ static void file_name(char name[16], unsigned int i)
 static void enter(const struct task *t)
 {
 	static bool inside;
-	char name[32];
+	char name[DIR_NAME];
 
 	dir_name(name, t, t->job);
 	if (!inside && chdir(name) < 0)
@@ -121,7 +122,7 @@ static struct result unlink_pass(struct task *t, int fd)
 
 struct result op_create(struct task *t)
 {
-	char name[32];
+	char name[DIR_NAME];
 
 	for (unsigned int job = 0; job < t->jobs; job++) {
 		dir_name(name, t, job);
@@ -160,7 +161,7 @@ struct result op_unlink(struct task *t)
 {
 	int top = open_file(".", O_RDONLY | O_DIRECTORY);
 	struct result r = once(t, unlink_pass, -1);
-	char name[32];
+	char name[DIR_NAME];
 
 	for (unsigned int job = 0; job < t->jobs; job++) {
 		dir_name(name, t, job);

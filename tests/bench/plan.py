@@ -23,9 +23,11 @@ class Figure(NamedTuple):
 
 class Operation:
     """One row of a table. prepare, measure and finish are called for each system in turn, in each
-    round; only measure is for the time. Whatever they run goes through bench.call."""
+    round (bench.round); only measure is for the time. Whatever they run goes through bench.call."""
 
     settled = False  # does prepare leave nothing that is not on disk?
+    counts = False   # does calls() count?
+    late = False     # are its rounds to come when those of the others are over?
 
     def __init__(self, name, title, unit="s", more=False, group="programs", systems=None):
         self.name = name        # for --only and JSON

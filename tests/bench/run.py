@@ -32,7 +32,7 @@ from systems import BenchError
 
 PLOTS = "plots"
 # files and middle: small files of 4 and 64 KiB, large: of 1 MiB; size and others in MiB.
-DEFAULTS = {"rounds": 5, "files": 8000, "middle": 1000, "large": 128, "size": 1024, "reads": 2000,
+DEFAULTS = {"rounds": 5, "files": 4000, "middle": 1000, "large": 128, "size": 1024, "reads": 2000,
             "writes": 1000, "random_size": 256, "commits": 200, "mode_rounds": 3, "mode_size": 512,
             "inodes": 1000000, "memory_rounds": 1, "program_rounds": 3}
 QUICK = {"rounds": 1, "files": 40, "middle": 4, "large": 2, "size": 4, "reads": 20, "writes": 20,
@@ -169,7 +169,7 @@ def picture(args, made):
 def bench(args):
     chosen = plan(args)
     names = [group.name for group in all_groups(args)]
-    aims = [aim for group in chosen for aim in group.aims]
+    aims = [] if args.only or args.systems else [aim for group in chosen for aim in group.aims]
     data = load(args)
     with contextlib.ExitStack() as stack:
         if any(key not in ("ext4", "tmpfs") for group in chosen for key in group.systems):
@@ -180,7 +180,7 @@ def bench(args):
         if not kept["count"]:
             args.counts = False
             say("system calls are not counted: no perf, or it may not trace")
-        facts = report.facts(place.host_fs, systems.Cold(args.cold).describe(), args.rounds)
+        facts = report.facts(place.host_fs + systems.journal(place.host), systems.Cold(args.cold).describe(), args.rounds)
         facts.update(peers.describe())
         for group in chosen:
             if group.name not in data:

@@ -19,7 +19,7 @@ from systems import BenchError, Missing
 HERE = os.path.dirname(os.path.abspath(__file__))
 CALL_SECONDS = 900
 SOURCES = ["ops.c", "ops_big.c", "ops_files.c", "ops_send.c", "ops_time.c"]
-DATA_COLD = 3
+FILL_TRIES = 10
 
 
 def say(text):
@@ -29,7 +29,8 @@ def say(text):
 class Bench:
     """Everything of one group; `stack` takes it down in reverse order.
 
-    For operations: args, tools (a directory of the host, not measured), stack, and the calls below."""
+    For operations: args, tools (a directory of the host, not measured), stack, round, and the calls
+    below."""
 
     def __init__(self, args, stack, place, kept):
         self.args = args
@@ -41,6 +42,7 @@ class Bench:
         self.program = kept.get("ops")
         self.there = {}
         self.current = None
+        self.round = 0
 
     # ---- for operations
 
@@ -82,8 +84,13 @@ class Bench:
         if not system.remount():
             raise BenchError(f"{system.key}: has no server that could be started again")
         directory, name = system.lower_file()
-        pages, size, *_ = self.ops(None, [], "fill", 0, name, where=directory)
-        if pages * 4096 < 0.99 * size:
+        for _ in range(FILL_TRIES):
+            pages, size, *_ = self.ops(None, [], "fill", 0, name, where=directory)
+            if pages * 4096 >= 0.99 * size:
+                break
+            # A server may still be writing into its file past the cache, what it has grown by.
+            time.sleep(0.2)
+        else:
             raise BenchError(f"{directory}: only {pages * 4096 / size:.0%} stay in the host's cache: "
                              "more memory, or a smaller --size")
         pages, size, *_ = self.ops(system, [], "cached", 0, "big")
@@ -129,7 +136,7 @@ class Bench:
         missing.append(text)
 
     def turn(self, system, op, number):
-        self.current = system
+        self.current, self.round = system, number
         op.prepare(self, system)
         if not op.settled:
             self.settle(system)
@@ -146,7 +153,7 @@ class Bench:
         """{key: [servers' calls, own, how much, of what]}, in a pass that is not timed."""
         found = {}
         for system in chosen:
-            self.current = system
+            self.current, self.round = system, 0
             counts = op.calls(self, system, 0)
             if counts:
                 found[system.key] = counts
@@ -168,22 +175,20 @@ class Bench:
         steps = [op for op in steps if any(op.takes(system.key) for system in chosen)]
         figures = {op.name: {system.key: [] for system in chosen if op.takes(system.key)}
                    for op in steps}
-        counting = self.args.counts and any(getattr(op, "counts", False) for op in steps)
+        for late in (False, True):
+            for number in range(rounds):
+                shift = number % len(chosen)
+                for op in [op for op in steps if op.late == late]:
+                    say(f"{group.name}, round {number + 1} of {rounds}: {op.title}")
+                    for system in chosen[shift:] + chosen[:shift]:
+                        if op.takes(system.key):
+                            figures[op.name][system.key].append(
+                                self.turn(system, op, number + 1))
         counts = {}
-        for number in range(rounds + bool(counting)):
-            shift = number % len(chosen)
-            order = chosen[shift:] + chosen[:shift]
-            last = number == rounds
-            for op in steps:
-                turns = [system for system in order if op.takes(system.key)]
-                if last:
-                    if getattr(op, "counts", False):
-                        say(f"{group.name}, system calls: {op.title}")
-                        counts[op.name] = self.count_calls(turns, op)
-                    continue
-                say(f"{group.name}, round {number + 1} of {rounds}: {op.title}")
-                for system in turns:
-                    figures[op.name][system.key].append(self.turn(system, op, number + 1))
+        for op in [op for op in steps if self.args.counts and op.counts]:
+            say(f"{group.name}, system calls: {op.title}")
+            counts[op.name] = self.count_calls(
+                [system for system in chosen if op.takes(system.key)], op)
         for system in chosen:
             self.current = system
             system.stop()

@@ -72,6 +72,19 @@ def fs_type(path):
     return best[1]
 
 
+def journal(path):
+    """What ext4 does for its metadata, which matters to fsync and to deleting; empty if unknown."""
+    device = os.stat(path).st_dev
+    name = os.path.basename(os.path.realpath(
+        f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"))
+    if not os.path.isdir(f"/proc/fs/ext4/{name}"):
+        return ""
+    with contextlib.suppress(OSError):
+        if any(entry.startswith(name + "-") for entry in os.listdir("/proc/fs/jbd2")):
+            return ", with a journal"
+    return ", without a journal"
+
+
 def unmount(path):
     if os.geteuid() == 0:
         run(["umount", path])
