@@ -48,6 +48,9 @@ enum read_way { READ_AUTO, READ_SPLICE, READ_MAP, READ_COPY };
 
 enum passthrough { PASSTHROUGH_OFF, PASSTHROUGH_MARKED, PASSTHROUGH_ALL };
 
+/* What idle CPUs do while requests come in. */
+enum idle_way { IDLE_AUTO, IDLE_POLL, IDLE_HALT };
+
 struct options {
 	char *store;  /* absolute */
 	char *mnt;    /* absolute */
@@ -66,6 +69,7 @@ struct options {
 	unsigned lock_seconds;
 	unsigned workers;
 	bool follow; /* workers follow the client */
+	enum idle_way idle;
 	enum write_way write;
 	uint64_t pipe_size; /* bytes, 0: as large as needed */
 	bool no_direct_io;  /* as if the host filesystem had no O_DIRECT */
@@ -225,6 +229,19 @@ struct follow_facts {
 	uint64_t entries, moves, starved;
 };
 void follow_get_facts(struct follow_facts *ret_facts);
+
+/* ---- idle.c ----------------------------------------------------------------------------- */
+
+/* Idle CPUs poll while requests come in close to each other. */
+void idle_start(void);
+void idle_stop(void);
+void idle_taken(void); /* a request was read */
+
+struct idle_facts {
+	bool on, now;
+	uint64_t times;
+};
+void idle_get_facts(struct idle_facts *ret_facts);
 
 /* ---- native.c --------------------------------------------------------------------------- */
 

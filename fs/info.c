@@ -129,6 +129,16 @@ static bool add_passthrough(cJSON *json)
 	return good;
 }
 
+static bool add_idle(cJSON *json)
+{
+	struct idle_facts facts;
+
+	idle_get_facts(&facts);
+	return cJSON_AddBoolToObject(json, "idle_poll", facts.on) &&
+	       cJSON_AddBoolToObject(json, "idle_polling", facts.now) &&
+	       info_add_u64(json, "idle_polled", facts.times);
+}
+
 static bool add_follow(cJSON *json)
 {
 	struct follow_facts facts;
@@ -153,7 +163,7 @@ static bool add_mount(cJSON *json)
 	good = good && add_live(json);
 	good = good && add_passthrough(json);
 	good = good && info_add_u64(json, "workers", fs.opt.workers);
-	good = good && add_follow(json);
+	good = good && add_follow(json) && add_idle(json);
 	good = good && info_add_u64(json, "commit_seconds", fs.opt.commit_seconds);
 	good = good && info_add_u64(json, "fuse_minor", fs.init_minor);
 	good = good && info_add_u64(json, "fuse_offered", fs.init_offered);

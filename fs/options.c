@@ -134,6 +134,20 @@ static int set_write(struct options *opt, const char *option, struct zu_err *err
 			  option);
 }
 
+static int set_idle(struct options *opt, const char *option, struct zu_err *err)
+{
+	static const char *const ways[] = {
+		[IDLE_AUTO] = "auto", [IDLE_POLL] = "poll", [IDLE_HALT] = "halt"
+	};
+
+	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		if (!strcmp(option + 5, ways[i])) {
+			opt->idle = (enum idle_way)i;
+			return 0;
+		}
+	return zu_err_set(err, EINVAL, "option %s: idle CPUs do auto, poll or halt", option);
+}
+
 /* Of a pipe: 2 pages to 1 GiB. */
 static int set_pipe(struct options *opt, const char *option, struct zu_err *err)
 {
@@ -185,6 +199,8 @@ static int set_word(struct options *opt, const char *option, struct zu_err *err)
 		opt->follow = option[8] == 'n';
 	else if (!strncmp(option, "follow=", 7))
 		return zu_err_set(err, EINVAL, "option %s: follow is on or off", option);
+	else if (!strncmp(option, "idle=", 5))
+		return set_idle(opt, option, err);
 	else if (!strncmp(option, "policy=", 7))
 		return zu_err_set(err, EINVAL, "option %s: the policy is auto or explicit", option);
 	else if (!strncmp(option, "read=", 5))
@@ -319,6 +335,8 @@ static const char doc[] =
 	"                           never\n"
 	"  follow=on|off            let them run on the CPU of a client that sends small\n"
 	"                           requests one after another (default: on)\n"
+	"  idle=auto|poll|halt      root only: idle CPUs poll while requests come in close\n"
+	"                           to each other (default: auto, where halting is slow)\n"
 	"  lock_wait=SECONDS        wait for a store in use (default 30)\n"
 	"  allow_other, allow_root  let other users, or root, in as well\n"
 	"  fsname=NAME              source in the table of mounts (default: STORE)\n"

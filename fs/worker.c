@@ -93,6 +93,7 @@ static void *run(void *arg)
 		if (n == 0)
 			break;
 		if (wire_received(w->channel, in, (size_t)n)) {
+			idle_taken();
 			follow_taken(in);
 			serve(w, in, (size_t)n);
 			follow_served();
@@ -157,8 +158,10 @@ int workers_start(unsigned n)
 		r = start_one(&workers[started], started + 1);
 	for (unsigned i = 0; i < started; i++)
 		threads[i] = workers[i].thread;
-	if (r == 0)
+	if (r == 0) {
 		follow_start(threads, started);
+		idle_start();
+	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
 }
@@ -179,6 +182,7 @@ void workers_stop(void)
 		pthread_join(workers[i].thread, NULL);
 		stop_one(&workers[i]);
 	}
+	idle_stop();
 	started = 0;
 	zu_close_fd(&end_fd);
 }
