@@ -65,7 +65,6 @@ static const char *const fallback_names[LEDGER_FALLBACKS] = {
 	[LEDGER_TOO_MANY_PIECES] = "read_too_many_pieces",
 	[LEDGER_CHECKSUMS] = "read_checksums",
 	[LEDGER_NO_READAHEAD] = "no_readahead_control",
-	[LEDGER_UNALIGNED] = "read_unaligned",
 	[LEDGER_RECEIVE_NO_SPLICE] = "receive_no_splice",
 	[LEDGER_RECEIVE_SMALL_PIPE] = "receive_small_pipe",
 	[LEDGER_RECEIVE_CHECKSUMS] = "receive_checksums",

@@ -41,7 +41,6 @@ enum ledger_fallback {
 	LEDGER_TOO_MANY_PIECES, /* for one gathered answer */
 	LEDGER_CHECKSUMS,	/* the bytes have to be seen */
 	LEDGER_NO_READAHEAD,	/* there is no sysfs that sets the mount's read-ahead */
-	LEDGER_UNALIGNED,	/* not on page boundaries */
 	/* of large write-backs, on their way into the daemon */
 	LEDGER_RECEIVE_NO_SPLICE,
 	LEDGER_RECEIVE_SMALL_PIPE,

@@ -270,8 +270,8 @@ int main(int argc, char **argv)
 			continue;
 		r = operations[i].run(&t);
 		free(t.buf);
-		printf("%" PRIu64 " %" PRIu64 " %.9f %.6f %.6f %.6f\n", r.ops, r.bytes, t.clocks.wall,
-		       t.clocks.own, t.clocks.servers, t.clocks.machine);
+		printf("%" PRIu64 " %" PRIu64 " %.9f %.6f %.6f %.6f\n", r.ops, r.bytes,
+		       t.clocks.wall, t.clocks.own, t.clocks.servers, t.clocks.machine);
 		return 0;
 	}
 	errno = 0;

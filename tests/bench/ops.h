@@ -20,7 +20,7 @@ struct result {
 /* Clocks, in seconds; of what lies between start_clocks() and stop_clocks() once that has run. */
 struct clocks {
 	double wall;
-	double own;     /* CPU time of this program and of its children that have ended */
+	double own;	/* CPU time of this program and of its children that have ended */
 	double servers; /* CPU time of the servers */
 	double machine; /* time that all processors were busy, in ticks of the kernel */
 };

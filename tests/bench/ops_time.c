@@ -51,8 +51,8 @@ static double machine(void)
 
 	if (!f)
 		die("/proc/stat: cannot open");
-	n = fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &kernel, &idle, &wait, &irq,
-		   &softirq);
+	n = fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &kernel, &idle, &wait,
+		   &irq, &softirq);
 	fclose(f);
 	if (n != 7)
 		return 0;

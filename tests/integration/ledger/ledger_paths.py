@@ -81,29 +81,41 @@ def make_readable(m):
 
 
 def read_pages(m, data, host, path):
-    (m.warm if host == "resident" else m.chill)()
-    with m.moves(f"a block of pages, {host}", **{path: BLOCK}) as moved:
-        assert read_direct(m.path("file"), BLOCK) == data
-    assert moved.ops["read"] == moved.ops[path] == 1, moved.ops
-    assert moved.copied == (BLOCK if path == "read_copy" else 0), moved.bytes
+    def read():
+        with m.moves(f"a block of pages, {host}", **{path: BLOCK}) as moved:
+            assert read_direct(m.path("file"), BLOCK) == data
+        assert moved.ops["read"] == moved.ops[path] == 1, moved.ops
+        assert moved.copied == (BLOCK if path == "read_copy" else 0), moved.bytes
+
+    if host == "resident":
+        m.resident(read)
+    else:
+        m.chill()
+        read()
 
 
 def read_rest(m, data, path):
     """Holes, pages beside holes, what is in the store's memory, behind the end."""
-    m.warm()
+    page = buffer(PAGE)
+
+    def half():
+        with m.moves("a hole and pages", read_zero=BLOCK // 2, **{path: BLOCK // 2}) as moved:
+            assert read_direct(m.path("file"), BLOCK, 2 * BLOCK - BLOCK // 2) == bytes(BLOCK // 2) + data[:BLOCK // 2]
+        assert moved.ops["read"] == moved.ops["read_zero"] == moved.ops[path] == 1, moved.ops
+
+    def amid():
+        with m.moves("a page in a buffer, amid others", read_memory=PAGE, **{path: 15 * PAGE}):
+            got = read_direct(m.path("file"), 16 * PAGE)
+        assert got == data[:10 * PAGE] + bytes(page) + data[11 * PAGE:16 * PAGE]
+
     with m.moves("a hole", read_zero=BLOCK):
         assert read_direct(m.path("file"), BLOCK, BLOCK) == bytes(BLOCK)
-    with m.moves("a hole and pages", read_zero=BLOCK // 2, **{path: BLOCK // 2}) as moved:
-        assert read_direct(m.path("file"), BLOCK, 2 * BLOCK - BLOCK // 2) == bytes(BLOCK // 2) + data[:BLOCK // 2]
-    assert moved.ops["read"] == moved.ops["read_zero"] == moved.ops[path] == 1, moved.ops
+    m.resident(half)
     fd = open_direct(m.path("file"))
-    page = buffer(PAGE)
     os.pwrite(fd, page, 10 * PAGE)
-    with m.moves("a page in a buffer, amid others", read_memory=PAGE, **{path: 15 * PAGE}):
-        got = read_direct(m.path("file"), 16 * PAGE)
-    assert got == data[:10 * PAGE] + bytes(page) + data[11 * PAGE:16 * PAGE]
+    m.resident(amid)
     with m.moves("behind the end"):
-        assert os.pread(fd, 0, 0) == b"" and os.preadv(fd, [buffer(PAGE)], 8 * BLOCK) == 0
+        assert os.preadv(fd, [buffer(PAGE)], 8 * BLOCK) == 0
     os.close(fd)
 
 
@@ -167,9 +179,12 @@ def no_ways_to_read(m):
     """Neither a mapping nor splices"""
     data = make_readable(m)
     lost = {"read_no_splice": 1}
-    m.warm()
-    with m.moves("read=splice,splice=off,map=off", read_copy=BLOCK, fallbacks={**lost, "read_no_map": 1}):
-        assert read_direct(m.path("file"), BLOCK) == data
+
+    def read():
+        with m.moves("neither mapped nor spliced", read_copy=BLOCK, fallbacks={**lost, "read_no_map": 1}):
+            assert read_direct(m.path("file"), BLOCK) == data
+
+    m.resident(read)
     m.chill()
     with m.moves("the same, cold", read_direct=BLOCK, fallbacks=lost):
         assert read_direct(m.path("file"), BLOCK) == data
@@ -178,9 +193,12 @@ def no_ways_to_read(m):
 def small_pipe(m):
     write_large(m, write_direct=most_of(SIZE), fallbacks={"receive_small_pipe": None})
     data = make_readable(m)
-    m.warm()
-    with m.moves("a pipe too small for a block", read_map=BLOCK, fallbacks={"read_small_pipe": 1}):
-        assert read_direct(m.path("file"), BLOCK) == data
+
+    def read():
+        with m.moves("a pipe too small for a block", read_map=BLOCK, fallbacks={"read_small_pipe": 1}):
+            assert read_direct(m.path("file"), BLOCK) == data
+
+    m.resident(read)
     with m.moves("a pipe large enough", read_splice=8 * PAGE):
         assert read_direct(m.path("file"), 8 * PAGE) == data[:8 * PAGE]
 
