@@ -219,14 +219,13 @@ ssize_t receive(struct receiver *r)
 
 int receive_pull(struct receiver *r)
 {
-	char *to = (char *)r->in + WRITE_HEADERS;
 	size_t want = r ? r->in_pipe : 0;
 	ssize_t n;
 
 	if (!want)
 		return 0;
 	r->in_pipe = 0;
-	n = zu_read_full(r->pipe[0], to, want);
+	n = zu_read_full(r->pipe[0], (char *)r->in + WRITE_HEADERS, want);
 	if (n == (ssize_t)want)
 		return 0;
 	empty_pipe(r);

@@ -15,11 +15,6 @@
 
 /* Pages that are written at once. */
 #define GATHER 1024u
-/* Pieces of memory that go down in one call. Devices take up to 254 in a request, and the kernel makes
- * bios of 256: one that is full would be cut in two. */
-#define PIECES 250u
-/* Runs shorter than this, on average, go through the page cache (see buffer.c). */
-#define SHORT_RUN 16u
 
 /* A page of a file, and where it is. */
 struct placed {
@@ -32,6 +27,7 @@ struct store_ahead {
 	struct placed *pages;
 	size_t count, room, written, done; /* done: have their places in files */
 	struct iovec iov[GATHER];	   /* of pages[written] and those that follow */
+	struct put puts[GATHER];
 };
 
 int store_ahead_new(struct store *s, struct store_ahead **ret_ahead)
@@ -74,14 +70,13 @@ int store_ahead_add(struct store_ahead *a, uint64_t ino, uint64_t page, const vo
 }
 
 /* Store pages for pages[written, count); those that got none when it failed are dropped. */
-static int allocate(struct store_ahead *a, size_t *ret_runs)
+static int allocate(struct store_ahead *a)
 {
 	struct store *s = a->store;
 	LOCKED(s);
 	size_t n = a->written;
 	bool again = true;
 
-	*ret_runs = 0;
 	while (n < a->count) {
 		uint64_t page, count;
 		int r = alloc_run(s, a->count - n, &page, &count);
@@ -96,7 +91,6 @@ static int allocate(struct store_ahead *a, size_t *ret_runs)
 			a->count = n;
 			return r;
 		}
-		++*ret_runs;
 		while (count--)
 			a->pages[n++].page = page++;
 	}
@@ -119,36 +113,31 @@ static int copy_and_sum(struct store_ahead *a, size_t n, uint8_t **ret_copy)
 	return 0;
 }
 
-static int gather(struct store_ahead *a, int fd, size_t n)
+static int gather(struct store_ahead *a, size_t n)
 {
 	const struct placed *p = &a->pages[a->written];
-	int r = 0;
+	size_t runs = 0;
 
-	for (size_t i = 0, len; i < n && r == 0; i += len) {
-		for (len = 1; len < PIECES && i + len < n && p[i + len].page == p[i].page + len;)
+	for (size_t i = 0, len; i < n; i += len) {
+		for (len = 1; len < PUT_PAGES && i + len < n && p[i + len].page == p[i].page + len;)
 			len++;
-		r = pagefile_gather(fd, a->iov + i, len, (off_t)(p[i].page * PAGE));
+		a->puts[runs++] = (struct put){ p[i].page, (unsigned)len, &a->iov[i] };
 	}
-	return r;
+	return pagefile_put(a->store, a->puts, runs);
 }
 
 int store_ahead_write(struct store_ahead *a)
 {
 	zu_cleanup_free uint8_t *copy = NULL;
 	struct store *s = a->store;
-	size_t n, runs;
-	int r = 0, e = allocate(a, &runs);
+	size_t n;
+	int r = 0, e = allocate(a);
 
 	n = a->count - a->written;
 	if (n && s->checksum)
 		r = copy_and_sum(a, n, &copy);
-	if (n && r == 0) {
-		bool scattered = runs > 4 && n / runs < SHORT_RUN;
-
-		r = gather(a, scattered ? s->page_fd : s->direct_fd, n);
-		/* After the write: a sync that ran meanwhile did not cover it. */
-		atomic_store(&s->page_dirty, true);
-	}
+	if (n && r == 0)
+		r = gather(a, n);
 	a->written = a->count;
 	if (r < 0 && r != -ENOMEM && r != -ENOSPC && r != -EDQUOT && r != -EFAULT) {
 		LOCKED(s);

@@ -16,7 +16,8 @@
 #include "store/store_i.h"
 #include "util/cleanup.h"
 
-#define GATHER 256u
+/* Pages that are written down at once. */
+#define BATCH 512u
 
 static int buffer_compare(struct buffer *a, struct buffer *b)
 {
@@ -156,55 +157,34 @@ static int by_page(const void *a, const void *b)
 	return (x->page > y->page) - (x->page < y->page);
 }
 
-/* One run of adjacent pages, gathered. */
-static int write_run(int fd, struct buffer **list, size_t n)
+/* Up to BATCH pages, in runs of adjacent ones. */
+static int write_batch(struct store *s, struct buffer **list, size_t n)
 {
-	struct iovec iov[GATHER];
-
-	for (size_t i = 0; i < n; i++)
-		iov[i] = (struct iovec){ list[i]->data, PAGE };
-	return pagefile_gather(fd, iov, n, (off_t)(list[0]->page * PAGE));
-}
-
-static size_t run_length(struct buffer **list, size_t n)
-{
-	size_t len = 1;
-
-	while (len < n && len < GATHER && list[len]->page == list[len - 1]->page + 1)
-		len++;
-	return len;
-}
-
-/*
- * Direct writes wait for the device one by one. Where the places are scattered, because free pages
- * are, the page cache takes them all and the sync that follows puts them down together. (It stays
- * coherent: see pagefile.c; these pages are in the cache as they are on disk.)
- */
-static int choose_fd(const struct store *s, struct buffer **list, size_t n)
-{
+	struct iovec iov[BATCH];
+	struct put puts[BATCH];
 	size_t runs = 0;
 
-	for (size_t i = 0; i < n; i += run_length(list + i, n - i))
-		runs++;
-	return runs > 4 && n / runs < 16 ? s->page_fd : s->direct_fd;
+	for (size_t i = 0; i < n; i++) {
+		struct put *p = &puts[runs ? runs - 1 : 0];
+
+		iov[i] = (struct iovec){ list[i]->data, PAGE };
+		if (runs && p->page + p->count == list[i]->page && p->count < PUT_PAGES)
+			p->count++;
+		else
+			puts[runs++] = (struct put){ list[i]->page, 1, &iov[i] };
+	}
+	return pagefile_put(s, puts, runs);
 }
 
 int buffer_write(struct store *s, struct buffer **list, size_t n)
 {
-	int fd, r = 0;
+	int r = 0;
 
 	if (!n)
 		return 0;
 	qsort(list, n, sizeof(*list), by_page);
-	fd = choose_fd(s, list, n);
-	for (size_t i = 0; i < n && r == 0;) {
-		size_t len = run_length(list + i, n - i);
-
-		r = write_run(fd, list + i, len);
-		i += len;
-	}
-	/* After the write: a sync that ran meanwhile did not cover it. */
-	atomic_store(&s->page_dirty, true);
+	for (size_t i = 0; i < n && r == 0; i += BATCH)
+		r = write_batch(s, list + i, MIN(n - i, BATCH));
 	tally_path(s, STORE_FLUSH_BUFFER, n * PAGE);
 	return r;
 }

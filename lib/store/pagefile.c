@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page file. It is written with O_DIRECT and read through the page cache. That is coherent:
- * a page is written only while nothing names it, so nobody asks for it; and a direct write drops
- * what read-ahead of its neighbours may have put into the page cache, before and after it (the
- * kernel's invalidate around direct I/O), so that the first read after it sees the new bytes.
+ * The page file. It is written with O_DIRECT, from memory or from a pipe, and read through the page
+ * cache, by pread(2), splice(2) and a mapping. No read sees stale bytes:
+ *
+ * - A page is written only while nothing names it, so nobody asks for it. But it may be in the page
+ *   cache, with what it held before: by read-ahead, by faults around a page that somebody did ask for,
+ *   or as a part of a large folio.
+ * - The kernel drops such folios, and unmaps them, before a direct write and again after it, when it
+ *   waits for reads that are under way: a read that begins after the write has returned sees the new
+ *   bytes. That is before the page gets its name.
+ * - A folio that is dirty cannot be dropped afterwards: the write would be hidden behind it, and the next
+ *   sync fail. So with O_DIRECT nothing is ever written through the page cache: what is scattered goes by
+ *   put.c, what is unaligned through an aligned buffer. Without O_DIRECT everything is.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +31,37 @@
 #define GROW_MOST ((1u << 30) / PAGE)
 #define BOUNCE (256u << 10)
 
+/* O_DIRECT, where the host filesystem has it and takes pages as they are; else -1. */
+static int open_direct(struct store *s, int flags)
+{
+	zu_cleanup_free void *page = aligned_alloc(PAGE, PAGE);
+	zu_cleanup_close int fd = -1;
+	struct statx stx;
+
+	s->memory_align = 512;
+	if (s->options.no_direct_io || !page)
+		return -1;
+	fd = openat(s->dir_fd, "pages", flags | O_DIRECT);
+	if (fd < 0)
+		return -1;
+#ifdef STATX_DIOALIGN
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+	    stx.stx_mask & STATX_DIOALIGN) {
+		uint32_t memory = stx.stx_dio_mem_align, offset = stx.stx_dio_offset_align;
+
+		if (!memory || memory > PAGE || !offset || offset > PAGE)
+			return -1;
+		s->memory_align = MAX(memory, 512u);
+	}
+#else
+	(void)stx;
+#endif
+	/* Some open it so and refuse then. */
+	if (pread(fd, page, PAGE, 0) < 0 && errno == EINVAL)
+		return -1;
+	return TAKE_FD(fd);
+}
+
 int pagefile_open(struct store *s, struct zu_err *err)
 {
 	int flags = (s->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
@@ -40,7 +79,7 @@ int pagefile_open(struct store *s, struct zu_err *err)
 				  (unsigned long long)s->super.pages * PAGE);
 	s->pages = s->super.pages;
 	s->can_allocate = s->can_punch = true;
-	s->direct_fd = s->options.no_direct_io ? -1 : openat(s->dir_fd, "pages", flags | O_DIRECT);
+	s->direct_fd = open_direct(s, flags);
 	s->direct = s->direct_fd >= 0;
 	if (!s->direct) {
 		s->direct_fd = s->page_fd;
@@ -50,6 +89,7 @@ int pagefile_open(struct store *s, struct zu_err *err)
 				  s->options.no_direct_io ? "O_DIRECT is turned off"
 							  : "its filesystem has no O_DIRECT");
 	}
+	s->put_queue = s->read_only ? NULL : put_queue_new();
 	s->map = mmap(NULL, MAP_LENGTH, PROT_READ, MAP_SHARED | MAP_NORESERVE, s->page_fd, 0);
 	s->map_length = MAP_LENGTH;
 	if (s->map == MAP_FAILED) {
@@ -61,6 +101,7 @@ int pagefile_open(struct store *s, struct zu_err *err)
 
 void pagefile_close(struct store *s)
 {
+	put_queue_free(s->put_queue);
 	if (s->map)
 		munmap((void *)s->map, s->map_length);
 	if (s->direct)
@@ -222,7 +263,7 @@ static int write_buffer(struct store *s, uint64_t pos, uint64_t length, const vo
 {
 	ssize_t n;
 
-	if (s->direct && ((uintptr_t)buf & 511)) {
+	if (s->direct && ((uintptr_t)buf & (s->memory_align - 1))) {
 		tally_fallback(s, STORE_UNALIGNED);
 		return write_bounced(s, pos, length, buf, -1);
 	}

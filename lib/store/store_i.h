@@ -218,9 +218,11 @@ struct store {
 	pthread_mutex_t lock;
 	char *path;
 	int dir_fd, lock_fd;
-	int page_fd;	    /* buffered */
-	int direct_fd;	    /* O_DIRECT, or the same as page_fd */
-	const uint8_t *map; /* of the page file, or NULL */
+	int page_fd;   /* buffered */
+	int direct_fd; /* O_DIRECT, or the same as page_fd */
+	struct put_queue *put_queue;
+	unsigned memory_align; /* of what O_DIRECT takes */
+	const uint8_t *map;    /* of the page file, or NULL */
 	uint64_t map_length;
 	struct store_options options;
 	bool read_only, checksum, direct, can_allocate, can_punch;
@@ -494,6 +496,21 @@ int pagefile_read(struct store *s, uint64_t page, void *buf, size_t length);
 int pagefile_write(struct store *s, uint64_t page, uint64_t count, const void *buf, int pipe_fd);
 int pagefile_sync(struct store *s);
 int pagefile_gather(int fd, struct iovec *iov, size_t n, off_t pos); /* all of it; changes iov */
+
+/* put.c */
+/* Adjacent pages of the page file. Devices take up to 254 pieces in a request, and the kernel makes bios
+ * of 256: one that is full would be cut in two. */
+#define PUT_PAGES 250u
+struct put {
+	uint64_t page;
+	unsigned count;
+	struct iovec *iov; /* count of them, a page each */
+};
+struct put_queue;
+struct put_queue *put_queue_new(void); /* or NULL */
+void put_queue_free(struct put_queue *q);
+/* Write them all, at once where possible. May change what `iov` points to. */
+int pagefile_put(struct store *s, const struct put *puts, size_t n);
 
 /* data_write.c */
 /* Change [off, off+len) inside page `n` of a file; `src` NULL: zeros. The lock is given up while
