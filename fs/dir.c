@@ -17,10 +17,19 @@ struct listing {
 	bool plus;
 };
 
-/* Valid replies: open, err */
+/* Valid replies: open, err. Nothing needs to be known of who reads a directory, and nobody else changes one: so
+ * the kernel may open directories itself from the first time on (ENOSYS), and keep what it has read of them. */
 void ll_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	/* (libfuse checks allow_root here, and not when a directory is read.) */
+	bool itself = fs.init_offered & FUSE_NO_OPENDIR_SUPPORT && !fs.opt.allow_root;
+
+	if (!fs.opt.direct && itself) {
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
 	fi->fh = 0;
+	fi->keep_cache = fi->cache_readdir = !fs.opt.direct;
 	fuse_reply_open(req, fi);
 }
 
