@@ -181,12 +181,14 @@ int read_splice(const struct request *r, const struct store_read *read, struct a
 		bool cached)
 {
 	struct fuse_out_header header;
+	uint64_t slots;
 	int result = fs.opt.no_splice ? -EPERM : fs_pipe_make(&tube, SLOTS);
 
 	if (result < 0)
 		return give_up(-EOPNOTSUPP, LEDGER_NO_SPLICE);
-	if (slots_of(read) > tube.slots) {
-		ledger_fallback(tube.slots < SLOTS ? LEDGER_SMALL_PIPE : LEDGER_TOO_MANY_PIECES);
+	slots = slots_of(read);
+	if (slots > SLOTS || slots > tube.slots) {
+		ledger_fallback(slots > SLOTS ? LEDGER_TOO_MANY_PIECES : LEDGER_SMALL_PIPE);
 		return -EOPNOTSUPP;
 	}
 	wire_header(r->in->unique, read->length, &header);

@@ -55,16 +55,16 @@ def make():
     holes.sync()
     # Two files whose pages come by turns, and one that is hole, page, hole, page ...
     one, two, comb = Pair("one"), Pair("two"), Pair("comb")
-    places = list(range(384))
+    places = list(range(320))
     r.shuffle(places)
     for n, page in enumerate(places):
         one.write(r.randbytes(PAGE), page * PAGE)
         two.write(r.randbytes(PAGE), page * PAGE)
         comb.write(r.randbytes(PAGE), 2 * page * PAGE)
-        if n % 64 == 63:
+        if n % 80 == 79:
             for pair in (one, two, comb):
                 pair.sync()
-    for n in range(40):
+    for n in range(12):
         small = Pair(f"small{n:02}")
         small.write(r.randbytes(r.randrange(1, 3 * PAGE)), 0)
         small.close()
@@ -92,7 +92,7 @@ def ways(path, want, r):
     """Read it in each way; the kernel's cache of the mount is emptied between."""
     name = os.path.basename(path)
     for block in (1 * MIB, 100000, PAGE):
-        if block == PAGE and len(want) > 4 * MIB:
+        if block == PAGE and len(want) > 2 * MIB:
             continue
         forget(path)
         fd, got = os.open(path, os.O_RDONLY), b""
@@ -106,7 +106,7 @@ def ways(path, want, r):
     forget(path)
     fd = os.open(path, os.O_RDONLY)
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
-    for _ in range(60):
+    for _ in range(20):
         at, length = r.randrange(len(want) + 10000), r.randrange(1, 50000)
         same(f"{name} at {at}", os.pread(fd, length, at), want[at:at + length])
     if want:

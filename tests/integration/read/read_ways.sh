@@ -2,62 +2,27 @@
 # SPDX-License-Identifier: MIT
 #
 # What was written is what is read, whichever way the bytes take: holes, fragments, buffered pages, parts
-# of pages, the end of the file; and the ledger names the way.
-. "$(dirname "$0")/../common.sh" || exit 1
-need python3
-files=$(dirname "$0")/read_files.py
+# of pages, the end of the file; and the ledger names the way, and why another was not taken.
+. "$(dirname "$0")/read_lib.sh" || exit 1
 
-count() {
-	"$ZCCTL" info --json "$M" | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"
-}
-
-# taken NAME...: these have carried bytes; others WANTED must not
-taken() {
-	local name
-	for name; do
-		[[ $(count "read_${name}_bytes") -gt 0 ]] || fail "$options: no bytes by $name"
-	done
-}
-
-untaken() {
-	local name
-	for name; do
-		[[ $(count "read_${name}_bytes") == 0 ]] || fail "$options: bytes by $name"
-	done
-}
-
-# compare OPTIONS [more files in memory]
-compare() {
-	options=$1
-	zc_mount "$S" "$M" "$options"
-	python3 "$files" check "$M" "$T/ref" "$S/pages" || fail "$options"
-	python3 "$files" memory "$M" "$T/ref" || fail "$options, changed"
-}
-
-leave() {
-	zc_umount "$M"
-	zc_check "$S"
-	ok "$options"
-}
-
-mkdir "$T/ref"
-fresh
-python3 "$files" make "$M" "$T/ref"
-zc_umount "$M"
-
+make_files
 compare read=map
 taken map zero memory
 untaken splice copy direct
+because
 leave
 compare read=copy
 taken copy zero memory
 untaken splice map direct
+because
 leave
 compare read=splice
 taken splice zero memory
 untaken copy
+because read_too_many_pieces # a MiB of buffered pages, each across two
 leave
 compare read=auto
 taken map direct zero memory
 untaken splice copy
+because
 leave
