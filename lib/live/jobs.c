@@ -7,9 +7,11 @@
  * for the answer to a request, which is a job of the other class.
  */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "live/live_i.h"
 
@@ -116,6 +118,22 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/* Who calls may have one CPU only for now, and the policy SCHED_IDLE, which the new thread would keep. The
+ * first thread of the process has what is meant for all. */
+static void as_the_process(pthread_attr_t *attr)
+{
+	static const struct sched_param param;
+	cpu_set_t cpus;
+
+	if (sched_getaffinity(getpid(), sizeof(cpus), &cpus) == 0)
+		pthread_attr_setaffinity_np(attr, sizeof(cpus), &cpus);
+	if (sched_getscheduler(getpid()) != SCHED_OTHER)
+		return;
+	pthread_attr_setinheritsched(attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(attr, SCHED_OTHER);
+	pthread_attr_setschedparam(attr, &param);
+}
+
 /* Lock held. */
 static int start_thread(struct jobs *jobs, struct class *c)
 {
@@ -130,6 +148,7 @@ static int start_thread(struct jobs *jobs, struct class *c)
 	*s = (struct start){ jobs, c };
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	as_the_process(&attr);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&thread, &attr, run, s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The pool of threads: what one inode, and what one user, may have of it. */
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -105,12 +106,58 @@ static void one_inode_leaves_threads_to_others(void **state)
 	end(PER_KEY, 21);
 }
 
+static int policy, cpus;
+
+static void note_place(void *arg)
+{
+	cpu_set_t set;
+
+	policy = sched_getscheduler(0);
+	cpus = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : -1;
+	pass(arg);
+}
+
+/* A worker that follows its client (fs/follow.c). */
+static void *follower(void *arg)
+{
+	static const struct sched_param param;
+	cpu_set_t set, one;
+	int cpu = 0;
+
+	sched_getaffinity(0, sizeof(set), &set);
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+	/* (An ordinary user's thread could not come back from it.) */
+	if (geteuid() == 0)
+		sched_setscheduler(0, SCHED_IDLE, &param);
+	start(1, 0, note_place);
+	return NULL;
+}
+
+static void threads_run_where_the_process_does(void **state)
+{
+	pthread_t thread;
+	cpu_set_t set;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	assert_int_equal(pthread_create(&thread, NULL, follower, NULL), 0);
+	pthread_join(thread, NULL);
+	wait_for(&done, 1);
+	assert_int_equal(cpus, CPU_COUNT(&set));
+	assert_int_equal(policy, sched_getscheduler(0));
+	end(0, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(one_user_leaves_threads_to_others, setup),
 		cmocka_unit_test_setup(root_may_have_all, setup),
 		cmocka_unit_test_setup(one_inode_leaves_threads_to_others, setup),
+		cmocka_unit_test_setup(threads_run_where_the_process_does, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
