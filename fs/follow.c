@@ -69,6 +69,8 @@ static struct {
 	_Atomic uint64_t entries, moves, starved;
 } f = { .wanted = -1, .applied = -1 };
 
+static __thread bool counted; /* the request that this thread serves */
+
 #define GET(field) atomic_load_explicit(&f.field, memory_order_relaxed)
 #define SET(field, value) atomic_store_explicit(&f.field, value, memory_order_relaxed)
 #define ADD(field, value) atomic_fetch_add_explicit(&f.field, value, memory_order_relaxed)
@@ -231,8 +233,10 @@ void follow_taken(const struct fuse_in_header *in)
 
 	if (!GET(on))
 		return;
-	ADD(taken, 1);
 	large = is_large(in);
+	counted = !large; /* a large one takes as long as it takes */
+	if (counted)
+		ADD(taken, 1);
 	if (!large && (!in->pid || !counts(in->opcode))) /* no pid: the kernel's own write-backs */
 		return;
 	if (large || in->pid != GET(tid)) {
@@ -254,8 +258,9 @@ void follow_taken(const struct fuse_in_header *in)
 
 void follow_served(void)
 {
-	if (GET(on))
+	if (counted)
 		ADD(served, 1);
+	counted = false;
 }
 
 /* ---- the guard ------------------------------------------------------------------------------ */
