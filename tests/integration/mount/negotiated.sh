@@ -25,7 +25,7 @@ fresh
 agreed 1
 if (($(id -u) == 0)); then
 	device=$(awk -v m="$M" '$5 == m { print $3 }' /proc/self/mountinfo)
-	equal 'read-ahead in KiB' "$(<"/sys/class/bdi/$device/read_ahead_kb")" 1024
+	equal 'read-ahead in KiB' "$(<"/sys/class/bdi/$device/read_ahead_kb")" 2048
 fi
 ok 'flags and read-ahead of the default mount'
 remount cache=none
