@@ -8,6 +8,7 @@ from systems import BenchError
 
 MIN_SECONDS = 0.3
 MOST_AGAIN = 8
+SMALL_MIB = 256
 GIB = 1 << 30
 NAMES, DATA, FIRST = 2, 3, "first"
 PASSTHROUGH = ("passthrough_ll", "passthrough_ll:always", "passthrough_ll:writeback")
@@ -85,13 +86,25 @@ class Call(Operation):
             return True
         return not self.cold or bench.chill(system, self.cold)
 
+    def memory(self, bench):
+        """MiB that one pass may take: pages of the mount and of its server's files."""
+        if self.files[0] != "big" or self.call.endswith("-warm") or not (self.writes or self.cold):
+            return SMALL_MIB
+        return SMALL_MIB + (2 * self.how_many(bench) if self.unit == "MB/s" else 0)
+
     def one(self, bench, system, turn, before=()):
+        need = self.memory(bench)
+        bench.memory.hold(need)
+        bench.memory.free()
         found = bench.ops(system, self.options(system, turn), self.call, self.how_many(bench), turn,
                           before)
         if self.makes:
             bench.there[system.key].add(self.thing(turn))
         if self.removes:
             bench.there[system.key].discard(self.thing(turn))
+        if need > SMALL_MIB:
+            bench.chill(system, DATA)
+        bench.memory.hold(need)
         return found
 
     def measure(self, bench, system, turn):
@@ -224,7 +237,8 @@ def big_group():
                  cpu(name, "daemon", *PASSTHROUGH), at_most=0.6)
              for name in ("seq-write", "seq-overwrite")]
     return Group("big", "A file of 1 GiB",
-                 [*peers.FUSE, "passthrough_ll:ahead", "ext4", "tmpfs"], operations, aims)
+                 [*peers.FUSE, "passthrough_ll:ahead", "ext4", "tmpfs"], operations, aims,
+                 rounds="big_rounds")
 
 
 def commit_group():
@@ -246,23 +260,30 @@ def commit_group():
 
 
 def modes_group():
-    def call(name, title, what, **more):
+    def big(name, title, what, **more):
         return Call("modes", name, title, "MB/s", what, "mode_size", ("big",), **more)
 
-    reading = [key for key in peers.MODES if "write" not in key]
-    writing = [key for key in peers.MODES if "read" not in key]
+    def small(name, title, what, unit="files/s", count="files", files=("files", 4096, 1), **more):
+        return Call("modes", name, title, unit, what, count, files,
+                    systems=["zcfs", *peers.WAITING], **more)
+
     operations = [
-        call("mode-write", "sequential write of a new file + fsync", "seq-write", makes=True,
-             writes=True, systems=writing),
-        call("mode-overwrite", "sequential overwrite + fsync", "overwrite", writes=True,
-             systems=writing),
-        call("mode-read-cold", "sequential read, disk-cold", "seq-read-once", cold=DATA,
-             systems=reading),
-        call("mode-read-first", "first sequential read, store resident", "seq-read-once",
-             cold=FIRST, systems=reading),
+        big("mode-write", "sequential write of a new file + fsync", "seq-write", makes=True,
+            writes=True, systems=["zcfs", *peers.WRITING]),
+        big("mode-overwrite", "sequential overwrite + fsync", "overwrite", writes=True,
+            systems=["zcfs", *peers.WRITING]),
+        big("mode-read-cold", "sequential read, disk-cold", "seq-read-once", cold=DATA,
+            systems=["zcfs", *peers.READING]),
+        big("mode-read-first", "first sequential read, store resident", "seq-read-once",
+            cold=FIRST, systems=["zcfs", *peers.READING]),
+        small("mode-create", "create + write 4 KiB + close", "create", makes=True),
+        small("mode-stat-cold", "stat, cold", "stat-once", cold=NAMES),
+        small("mode-read-warm", "open + read 4 KiB + close, warm", "read-warm"),
+        small("mode-commit", "4 KiB write + fsync, on and on", "commit", "commits/s", "commits",
+              ("none",)),
     ]
-    return Group("modes", "Paths that zcfs takes, forced by its options", peers.MODES, operations,
-                 [], rounds="mode_rounds")
+    return Group("modes", "Paths that zcfs takes, and how it waits, forced by its options",
+                 peers.MODES, operations, [], rounds="mode_rounds")
 
 
 def check_systems(groups, wanted):

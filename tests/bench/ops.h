@@ -22,7 +22,7 @@ struct clocks {
 	double wall;
 	double own;	/* CPU time of this program and of its children that have ended */
 	double servers; /* CPU time of the servers */
-	double machine; /* time that all processors were busy, in ticks of the kernel */
+	double machine; /* time that all processors were busy, by ticks, or polled while idle */
 };
 
 struct task {

@@ -29,8 +29,10 @@ PASSTHROUGH = {
 }
 FUSE = ["zcfs", "passthrough_ll", "passthrough_ll:always", "passthrough_ll:writeback", "mergerfs",
         "bindfs"]
-MODES = ["zcfs"] + [f"zcfs:{mode}" for mode in ("read=splice", "read=map", "read=copy",
-                                                 "write=splice", "write=copy")]
+READING = ["zcfs:read=splice", "zcfs:read=map", "zcfs:read=copy"]
+WRITING = ["zcfs:write=splice", "zcfs:write=copy"]
+WAITING = ["zcfs:idle=halt", "zcfs:follow=off+idle=halt"]
+MODES = ["zcfs", *READING, *WRITING, *WAITING]
 NAMES = FUSE + ["passthrough_ll:ahead", "ext4", "tmpfs"] + MODES[1:]
 
 
@@ -116,7 +118,8 @@ class Maker:
         # Servers of databases do not run as root; mergerfs and bindfs let others in by themselves.
         others = "allow_other" if group == "programs" and os.geteuid() == 0 else ""
         if key == "zcfs" or key.startswith("zcfs:"):
-            return Zcfs(base, self.build, key.partition(":")[2] or others, key)
+            return Zcfs(base, self.build,
+                        key.partition(":")[2].replace("+", ",") or others, key)
         if key == "ext4":
             return Host(key, "ext4" if "ext4" in self.place.host_fs else self.place.host_fs, base)
         if key == "tmpfs":

@@ -185,8 +185,8 @@ class Report:
                       self.ratio_table(group, ops), self.verdicts(group, ops)]
         cpu = self.cpu_table(group, ops)
         if cpu:
-            parts += ["CPU seconds for each GiB: servers + the program itself (all processors, the "
-                      "kernel's threads and interrupts included, by ticks).", cpu]
+            parts += ["CPU seconds for each GiB: servers + the program itself (all processors: the "
+                      "kernel's threads, interrupts and idle processors that poll included).", cpu]
         calls = self.calls_table(group, ops)
         if calls:
             parts += ["System calls: servers + the program itself, counted by perf in a pass of its "

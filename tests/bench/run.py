@@ -32,10 +32,10 @@ from systems import BenchError
 
 PLOTS = "plots"
 # files and middle: small files of 4 and 64 KiB, large: of 1 MiB; size and others in MiB.
-DEFAULTS = {"rounds": 5, "files": 4000, "middle": 1000, "large": 128, "size": 1024, "reads": 2000,
+DEFAULTS = {"rounds": 5, "big_rounds": 3, "files": 4000, "middle": 1000, "large": 128, "size": 1024, "reads": 2000,
             "writes": 1000, "random_size": 256, "commits": 200, "mode_rounds": 3, "mode_size": 512,
             "inodes": 1000000, "memory_rounds": 1, "program_rounds": 3}
-QUICK = {"rounds": 1, "files": 40, "middle": 4, "large": 2, "size": 4, "reads": 20, "writes": 20,
+QUICK = {"rounds": 1, "big_rounds": 1, "files": 40, "middle": 4, "large": 2, "size": 4, "reads": 20, "writes": 20,
          "random_size": 4, "commits": 5, "mode_rounds": 1, "mode_size": 4, "inodes": 400,
          "memory_rounds": 1, "program_rounds": 1}
 HELP = {"files": "small files in one directory", "middle": "files of 64 KiB",
