@@ -231,7 +231,7 @@ static int set(struct options *opt, const char *option, struct zu_err *err)
 		return set_number(option, 0, 86400, &opt->lock_seconds, err);
 	if (!strncmp(option, "fsname=", 7))
 		return set_fsname(opt, option + 7, err);
-	if (!strncmp(option, "read_ahead=", 11) && strcmp(option + 11, "keep") != 0)
+	if (!strncmp(option, "read_ahead=", 11) && option[11] != 'k')
 		return set_number(option, 4, 1 << 20, &opt->read_ahead, err);
 	if (!strncmp(option, "live_limit=", 11))
 		return set_bytes(option, &opt->live_limit, err);
