@@ -38,8 +38,10 @@ class Call(Operation):
         # nobody makes files while that is going on.
         self.late = removes
 
-    def options(self, system, turn):
+    def options(self, bench, system, turn):
         words = ["-j", self.jobs, "-r", turn]
+        if bench.args.quick:
+            words += ["-m", 20]
         if self.files[0] == "files":
             words += ["-s", self.files[1]]
         for pid in system.pids():
@@ -65,7 +67,7 @@ class Call(Operation):
         if not self.makes and self.files[0] != "none" and thing not in there:
             self.make(bench, system, turn)
         if self.removes:
-            bench.ops(system, self.options(system, turn), "stat-once", self.how_many(bench))
+            bench.ops(system, self.options(bench, system, turn), "stat-once", self.how_many(bench))
         elif self.makes or self.writes:
             bench.chill(system, DATA)  # all start with the same memory, and no file known
 
@@ -75,7 +77,7 @@ class Call(Operation):
                 bench.args.mode_size if self.count == "mode_size" else bench.args.size
             bench.ops(system, [], "seq-write", size)
         else:
-            bench.ops(system, self.options(system, turn), "create", self.how_many(bench))
+            bench.ops(system, self.options(bench, system, turn), "create", self.how_many(bench))
         bench.there[system.key].add(self.thing(turn))
         bench.settle(system)
 
@@ -96,8 +98,8 @@ class Call(Operation):
         need = self.memory(bench)
         bench.memory.hold(need)
         bench.memory.free()
-        found = bench.ops(system, self.options(system, turn), self.call, self.how_many(bench), turn,
-                          before)
+        found = bench.ops(system, self.options(bench, system, turn), self.call,
+                          self.how_many(bench), turn, before)
         if self.makes:
             bench.there[system.key].add(self.thing(turn))
         if self.removes:

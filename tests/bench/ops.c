@@ -3,14 +3,14 @@
  * The measured operations, one per run, so that the cost of the script that drives them is not in
  * the figures.
  *
- *   ops [-s BYTES] [-j JOBS] [-r ROUND] [-p PID]... OPERATION DIR COUNT SEED
+ *   ops [-s BYTES] [-j JOBS] [-r ROUND] [-m MS] [-p PID]... OPERATION DIR COUNT SEED
  *
  * COUNT is files, MiB, commits or writes, as the operation says (fill and cached take a file's name
  * for the seed); BYTES the size of a small file, ROUND
  * which of the rounds' files are meant, PIDs the servers whose CPU time is read. The answer is one line on stdout: operations, bytes, seconds, and
  * CPU seconds of this program, of the servers and of the whole machine. Only what lies between two
  * readings of the clocks is measured: making buffers, warming caches and entering the directory are not.
- * Operations called warm repeat until enough time has passed, since one pass may take less than a
+ * Operations called warm repeat until MS milliseconds (300) have passed, since one pass may take less than a
  * scheduler's tick.
  *
  * Every page written begins with its page number, and every page read is checked for it: a
@@ -227,7 +227,7 @@ static void parse(struct task *t, int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "+s:j:r:p:")) >= 0) {
+	while ((opt = getopt(argc, argv, "+s:j:r:m:p:")) >= 0) {
 		unsigned int value = (unsigned int)strtoul(optarg ? optarg : "", NULL, 10);
 
 		if (opt == 's')
@@ -236,6 +236,8 @@ static void parse(struct task *t, int argc, char **argv)
 			t->jobs = value;
 		else if (opt == 'r')
 			t->round = value;
+		else if (opt == 'm')
+			t->least = value / 1e3;
 		else if (opt == 'p' && t->n_servers < MAX_SERVERS)
 			t->servers[t->n_servers++] = (pid_t)value;
 		else
@@ -243,7 +245,7 @@ static void parse(struct task *t, int argc, char **argv)
 	}
 	errno = 0;
 	if (argc - optind != 4)
-		die("usage: ops [-s BYTES] [-j JOBS] [-r ROUND] [-p PID]... OPERATION DIR COUNT "
+		die("usage: ops [-s BYTES] [-j JOBS] [-r ROUND] [-m MS] [-p PID]... OPERATION DIR COUNT "
 		    "SEED");
 	if (t->jobs < 1 || t->jobs > MAX_JOBS || t->size < sizeof(uint64_t) || t->size > BLOCK)
 		die("%u jobs or files of %u bytes: out of range", t->jobs, t->size);
@@ -251,7 +253,7 @@ static void parse(struct task *t, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct task t = { .size = PAGE, .jobs = 1 };
+	struct task t = { .size = PAGE, .jobs = 1, .least = 0.3 };
 
 	parse(&t, argc, argv);
 	argv += optind;

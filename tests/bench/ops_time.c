@@ -17,8 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MIN_SECONDS 0.3
-
 static double read_clock(clockid_t clock)
 {
 	struct timespec ts;
@@ -218,10 +216,10 @@ struct result repeat(struct task *t, pass_fn *pass, int fd)
 	struct result r;
 
 	if (t->jobs > 1)
-		return run_jobs(t, pass, fd, MIN_SECONDS);
+		return run_jobs(t, pass, fd, t->least);
 	pass(t, fd);
 	start_clocks(t);
-	r = passes(t, pass, fd, MIN_SECONDS);
+	r = passes(t, pass, fd, t->least);
 	stop_clocks(t);
 	return r;
 }

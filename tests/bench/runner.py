@@ -223,7 +223,8 @@ class Bench:
                             figures[op.name][system.key].append(
                                 self.turn(system, op, number + 1))
         counts = {}
-        for op in [op for op in steps if self.args.counts and op.counts]:
+        counted = [op for op in steps if self.args.counts and op.counts]
+        for op in counted[:1] if self.args.quick else counted:
             say(f"{group.name}, system calls: {op.title}")
             counts[op.name] = self.count_calls(
                 [system for system in chosen if op.takes(system.key)], op)
