@@ -104,7 +104,8 @@ int passthrough_commit_start(uint64_t ino, store_commit_fn *done, void *arg)
 	int r;
 
 	if (!i && (ino || atomic_load(&pt.images) == 0)) {
-		store_commit_start(fs.store, &ino, ino != 0, ino ? 0 : STORE_COMMIT_ALL, done, arg);
+		store_commit_start(fs.store, &ino, ino != 0,
+				   ino ? STORE_COMMIT_HERE : STORE_COMMIT_ALL, done, arg);
 		return 0;
 	}
 	c = malloc(sizeof(*c));

@@ -182,10 +182,12 @@ static uint32_t find_run(const struct region *g, uint32_t n, uint32_t end, uint6
 	return 0;
 }
 
+/* Of a run of at least `least` pages, up to `want` of them. */
 static int try_run(struct store *s, uint64_t want, uint32_t least, uint64_t *ret_page,
 		   uint64_t *ret_count)
 {
 	size_t first = (size_t)(s->cursor >> ZCF_REGION_SHIFT);
+	uint64_t most = MAX(want, least);
 
 	for (size_t k = 0; k < s->nregions; k++) {
 		size_t r = (first + k) % s->nregions;
@@ -194,19 +196,25 @@ static int try_run(struct store *s, uint64_t want, uint32_t least, uint64_t *ret
 
 		if (region_free(s, r) < least || region_load(s, r) < 0 || g->longest < least)
 			continue;
-		count = find_run(g, MIN(g->next, pages), pages, want, least, &n, &longest);
+		count = find_run(g, MIN(g->next, pages), pages, most, least, &n, &longest);
 		if (!count)
-			count = find_run(g, 0, pages, want, least, &n, &longest);
+			count = find_run(g, 0, pages, most, least, &n, &longest);
 		if (!count) { /* (a run across g->next was seen by the second) */
 			g->longest = longest;
 			continue;
 		}
-		*ret_count = count;
-		*ret_page = region_take(s, r, n, count);
-		s->cursor = *ret_page + count;
+		*ret_count = MIN(count, want);
+		*ret_page = region_take(s, r, n, (uint32_t)*ret_count);
+		s->cursor = *ret_page + *ret_count;
 		return 0;
 	}
 	return -ENOSPC;
+}
+
+/* Is there room for another run where none is free? */
+static bool may_grow(const struct store *s)
+{
+	return s->free_pages + s->quarantined < s->pages / 4;
 }
 
 int alloc_run(struct store *s, uint64_t want, uint64_t *ret_page, uint64_t *ret_count)
@@ -219,11 +227,34 @@ int alloc_run(struct store *s, uint64_t want, uint64_t *ret_page, uint64_t *ret_
 	if (r == -ENOSPC && want > RUN_GOOD)
 		r = try_run(s, want, RUN_GOOD, ret_page, ret_count);
 	/* Where files are changed at random, free pages are scattered: some of them are left so. */
-	if (r == -ENOSPC && s->free_pages + s->quarantined < s->pages / 4 && grow(s, want) == 0)
+	if (r == -ENOSPC && may_grow(s) && grow(s, want) == 0)
 		r = try_run(s, want, (uint32_t)MIN(want, RUN_GOOD), ret_page, ret_count);
 	if (r == -ENOSPC && want > RUN_FAIR)
 		r = try_run(s, want, RUN_FAIR, ret_page, ret_count);
 	return r == -ENOSPC ? alloc_pages(s, 0, want, ret_page, ret_count) : r;
+}
+
+static bool is_free(struct store *s, uint64_t page)
+{
+	size_t r = (size_t)(page >> ZCF_REGION_SHIFT);
+
+	return page < s->pages && region_free(s, r) && region_load(s, r) == 0 &&
+	       !bit_get(s->regions[r].busy, (uint32_t)(page % ZCF_REGION_PAGES));
+}
+
+int alloc_one(struct store *s, uint64_t hint, uint64_t *ret_page)
+{
+	uint64_t count;
+	int r = -ENOSPC;
+
+	if (hint && !s->read_only && store_may_write(s) == 0 && !is_free(s, hint)) {
+		r = try_run(s, 1, RUN_GOOD, ret_page, &count);
+		if (r == -ENOSPC && may_grow(s) && grow(s, RUN_GOOD) == 0)
+			r = try_run(s, 1, RUN_GOOD, ret_page, &count);
+		if (r == -ENOSPC)
+			r = try_run(s, 1, RUN_FAIR, ret_page, &count);
+	}
+	return r == -ENOSPC ? alloc_pages(s, hint, 1, ret_page, &count) : r;
 }
 
 /* ---- what the host has --------------------------------------------------------------------- */

@@ -18,6 +18,9 @@
 
 /* Pages that are written down at once. */
 #define BATCH 512u
+/* Buffers that are kept for later: what the allocator gives back to the kernel has to be filled with zeros
+ * again, page by page, in the middle of a write. */
+#define SPARE_MOST 4096u
 
 static int buffer_compare(struct buffer *a, struct buffer *b)
 {
@@ -40,7 +43,7 @@ struct buffer *buffer_from(struct store *s, uint64_t page, uint64_t end)
 	return b && b->page < end ? b : NULL;
 }
 
-struct buffer *buffer_add(struct store *s, uint64_t page)
+static struct buffer *buffer_new(void)
 {
 	struct buffer *b = calloc(1, sizeof(*b));
 
@@ -51,6 +54,28 @@ struct buffer *buffer_add(struct store *s, uint64_t page)
 		free(b);
 		return NULL;
 	}
+	return b;
+}
+
+static void buffer_free(struct buffer *b)
+{
+	free(b->data);
+	free(b);
+}
+
+struct buffer *buffer_add(struct store *s, uint64_t page)
+{
+	struct buffer *b = s->spare;
+
+	if (b) {
+		s->spare = b->next;
+		s->nspare--;
+		*b = (struct buffer){ .data = b->data };
+	} else {
+		b = buffer_new();
+	}
+	if (!b)
+		return NULL;
 	b->page = page;
 	RB_INSERT(buffer_tree, &s->buffers, b);
 	s->nbuffers++;
@@ -61,8 +86,13 @@ static void buffer_remove(struct store *s, struct buffer *b)
 {
 	RB_REMOVE(buffer_tree, &s->buffers, b);
 	s->nbuffers--;
-	free(b->data);
-	free(b);
+	if (s->nspare == SPARE_MOST) {
+		buffer_free(b);
+		return;
+	}
+	b->next = s->spare;
+	s->spare = b;
+	s->nspare++;
 }
 
 bool buffer_drop(struct store *s, uint64_t page)
@@ -124,13 +154,13 @@ static int list_add(struct buffer ***list, size_t *n, size_t *room, struct buffe
 	return 0;
 }
 
-int buffer_collect(struct store *s, uint64_t page, uint64_t count, struct buffer ***list, size_t *n,
-		   size_t *room)
+int buffer_collect(struct store *s, uint64_t page, uint64_t count, bool logged,
+		   struct buffer ***list, size_t *n, size_t *room)
 {
 	struct buffer *b = buffer_from(s, page, page + count);
 
 	while (b && b->page < page + count) {
-		if (!b->busy) {
+		if (!b->busy && (logged || !b->logged)) {
 			int r = list_add(list, n, room, b);
 
 			if (r < 0)
@@ -148,6 +178,11 @@ void buffer_free_all(struct store *s)
 
 	while ((b = RB_MIN(buffer_tree, &s->buffers)))
 		buffer_remove(s, b);
+	while ((b = s->spare)) {
+		s->spare = b->next;
+		buffer_free(b);
+	}
+	s->nspare = 0;
 }
 
 static int by_page(const void *a, const void *b)
@@ -220,7 +255,7 @@ void buffer_logged(struct store *s, struct buffer **list, size_t n)
 	}
 }
 
-int buffer_flush_all(struct store *s)
+int buffer_flush(struct store *s, bool logged)
 {
 	zu_cleanup_free struct buffer **list = NULL;
 	size_t n = 0, room = 0;
@@ -228,7 +263,7 @@ int buffer_flush_all(struct store *s)
 
 	while (s->flushing)
 		pthread_cond_wait(&s->finished, &s->lock);
-	r = buffer_collect(s, 0, UINT64_MAX, &list, &n, &room);
+	r = buffer_collect(s, 0, UINT64_MAX, logged, &list, &n, &room);
 	if (!n) {
 		/* A commit has all of them: let it go ahead before there are too many. */
 		while (s->committing && s->nbuffers * PAGE >= 4 * BUFFER_LIMIT)

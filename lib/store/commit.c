@@ -24,26 +24,6 @@
 #define DIRTY_FEW 512u /* when there is little room for metadata */
 #define REAP_BATCH 512u
 
-static bool names_dirty(const struct store *s)
-{
-	return s->ndirty || s->active->count;
-}
-
-static bool wanted_dirty(struct store *s, const uint64_t *inos, size_t n, unsigned flags)
-{
-	if (s->committing || names_dirty(s))
-		return true;
-	if (flags && s->ndata_dirty)
-		return true;
-	for (size_t k = 0; k < n; k++) {
-		struct inode *i = inode_cached(s, inos[k]);
-
-		if (i && i->data_dirty)
-			return true;
-	}
-	return false;
-}
-
 /* ---- finish ------------------------------------------------------------------------------- */
 
 static void unpin(struct store *s, const struct pending *p)
@@ -214,27 +194,40 @@ static int commit_logged(struct store *s, struct commit *c)
 	return r;
 }
 
-/* One commit, with the lock held on entry and exit. */
-static void commit_once(struct store *s, unsigned flags)
+/* What is too much for the log goes to the page file first, as far as it is still in memory. The lock is
+ * given up then. */
+static bool goes_to_log(struct store *s)
 {
-	uint64_t start = tally_clock(), logged = s->intent.commits;
+	enum intent_way way = intent_suits(s);
+
+	if (way == INTENT_WAY_FLUSH && buffer_flush(s, false) == 0) {
+		wait_for_others(s);
+		way = s->failed ? INTENT_WAY_LMDB : intent_suits(s);
+	}
+	return way == INTENT_WAY_LOG || way == INTENT_WAY_SYNC;
+}
+
+void commit_once(struct store *s, unsigned flags)
+{
+	uint64_t start = tally_clock(), before = s->intent.commits;
 	struct commit c = { 0 };
-	bool prepare;
+	bool prepare, logged;
 	int r = -EIO;
 
 	wait_for_others(s);
+	logged = !s->failed && !flags && goes_to_log(s);
 	if (s->failed) {
 		c.requests = s->queue;
 		s->queue = NULL;
 		s->queue_tail = &s->queue;
-	} else if (!flags && intent_suits(s)) {
+	} else if (logged) {
 		r = commit_logged(s, &c);
 	} else {
 		r = commit_whole(s, &c, flags);
 	}
 	s->freezing = false;
 	if (s->committing) {
-		tally_time(s->intent.commits != logged ? &s->logged : &s->whole, start);
+		tally_time(s->intent.commits != before ? &s->logged : &s->whole, start);
 		s->committing = false;
 		pin_settle(s);
 		quarantine_advance(s);
@@ -245,8 +238,8 @@ static void commit_once(struct store *s, unsigned flags)
 	s->commit_serial++;
 	pthread_cond_broadcast(&s->finished);
 	store_unlock(s);
-	commit_free(&c, r == 0);
 	answer(c.requests, r < 0 ? -EIO : 0);
+	commit_free(&c, r == 0);
 	if (prepare)
 		intent_prepare(s);
 	store_lock(s);
@@ -311,8 +304,13 @@ static void *thread_main(void *arg)
 	store_lock(s);
 	reap_orphans(s);
 	deadline(&at, s->options.commit_seconds);
-	while (!s->stopping || s->queue) {
+	while (!s->stopping || s->queue || s->committing) {
 		bool due = false;
+
+		if (s->committing) { /* by who asked for it */
+			pthread_cond_wait(&s->finished, &s->lock);
+			continue;
+		}
 
 		if (!s->queue && !s->kick && !s->stopping) {
 			int e = s->options.commit_seconds
@@ -323,7 +321,7 @@ static void *thread_main(void *arg)
 		}
 		/* Also where requests come so fast that it never waits. */
 		due |= s->options.commit_seconds && passed(&at);
-		if (!s->queue && !s->kick && !due)
+		if (s->committing || (!s->queue && !s->kick && !due))
 			continue;
 		due |= s->kick;
 		s->kick = false;
@@ -369,103 +367,4 @@ void commit_kick(struct store *s)
 		return;
 	s->kick = true;
 	pthread_cond_signal(&s->wake);
-}
-
-/* ---- asking for one ----------------------------------------------------------------------- */
-
-/* With the lock held. -ENOMEM: `done` was not taken. */
-static int enqueue(struct store *s, const uint64_t *inos, size_t n, unsigned flags,
-		   store_commit_fn *done, void *arg)
-{
-	struct commit_request *q = malloc(sizeof(*q) + n * sizeof(*inos));
-
-	if (!q)
-		return -ENOMEM;
-	*q = (struct commit_request){ .done = done, .arg = arg, .flags = flags, .count = n };
-	if (n)
-		memcpy(q->inos, inos, n * sizeof(*inos));
-	*s->queue_tail = q;
-	s->queue_tail = &q->next;
-	pthread_cond_signal(&s->wake);
-	return 0;
-}
-
-void store_commit_start(struct store *s, const uint64_t *inos, size_t n, unsigned flags,
-			store_commit_fn *done, void *arg)
-{
-	int r = 0;
-	bool taken = false;
-
-	store_lock(s);
-	if (s->failed) {
-		r = -EIO;
-	} else if (s->thread_runs && wanted_dirty(s, inos, n, flags)) {
-		r = enqueue(s, inos, n, flags, done, arg);
-		taken = r == 0;
-	}
-	store_unlock(s);
-	if (!taken)
-		done(arg, r);
-}
-
-struct waiter {
-	struct store *s;
-	bool done;
-	int result;
-};
-
-static void wait_done(void *arg, int result)
-{
-	struct waiter *w = arg;
-	struct store *s = w->s;
-
-	store_lock(s);
-	w->done = true;
-	w->result = result;
-	pthread_cond_broadcast(&s->finished);
-	store_unlock(s);
-}
-
-int store_commit(struct store *s, const uint64_t *inos, size_t n, unsigned flags)
-{
-	struct waiter w = { .s = s };
-
-	store_commit_start(s, inos, n, flags, wait_done, &w);
-	store_lock(s);
-	while (!w.done)
-		pthread_cond_wait(&s->finished, &s->lock);
-	store_unlock(s);
-	return w.result;
-}
-
-int commit_wait_locked(struct store *s, unsigned flags)
-{
-	struct waiter w = { .s = s };
-	int r;
-
-	if (!s->thread_runs)
-		return -EROFS;
-	r = enqueue(s, NULL, 0, flags, wait_done, &w);
-	if (r < 0)
-		return r;
-	while (!w.done)
-		pthread_cond_wait(&s->finished, &s->lock);
-	return w.result;
-}
-
-void store_hold_begin(struct store *s)
-{
-	store_lock(s);
-	while (s->freezing && !s->failed)
-		pthread_cond_wait(&s->finished, &s->lock);
-	s->holds++;
-	store_unlock(s);
-}
-
-void store_hold_end(struct store *s)
-{
-	store_lock(s);
-	if (--s->holds == 0)
-		pthread_cond_broadcast(&s->finished);
-	store_unlock(s);
 }

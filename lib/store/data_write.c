@@ -35,7 +35,7 @@ void data_modified(struct store *s, struct inode *i, bool keep_times)
 static int page_buffer(struct store *s, struct inode *i, uint64_t n, struct buffer **ret_buffer,
 		       struct run *ret_old)
 {
-	uint64_t page, count, serial = s->commit_serial;
+	uint64_t page, serial = s->commit_serial;
 	struct chunk *c;
 	struct run run;
 	int r = chunk_find(s, i, n, &run);
@@ -51,7 +51,7 @@ static int page_buffer(struct store *s, struct inode *i, uint64_t n, struct buff
 	    !pin_named_elsewhere(s, run.page)) {
 		page = run.page; /* nobody reads it: it is written in its place */
 	} else {
-		r = alloc_pages(s, i->hint, 1, &page, &count);
+		r = alloc_one(s, i->hint, &page);
 		if (r < 0)
 			return r;
 		i->hint = page + 1;
@@ -450,7 +450,7 @@ static int write_locked(struct writing *w)
 		bool whole = w->offset % PAGE == 0 && w->left >= PAGE;
 
 		if (w->s->nbuffers * PAGE >= BUFFER_LIMIT)
-			r = buffer_flush_all(w->s);
+			r = buffer_flush(w->s, true);
 		if (r == 0)
 			r = whole && !small ? write_run(w) : write_piece(w);
 	}

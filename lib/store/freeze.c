@@ -121,7 +121,7 @@ static int freeze_buffers(struct store *s, struct commit *c, const struct pendin
 			/* What the log took as unwritten may have been written in its place since. */
 			if (k->runs[n].flags & RUN_UNWRITTEN)
 				continue;
-			r = buffer_collect(s, k->runs[n].page, k->runs[n].count, &c->buffers,
+			r = buffer_collect(s, k->runs[n].page, k->runs[n].count, true, &c->buffers,
 					   &c->nbuffers, &c->buffers_room);
 
 			if (r < 0)

@@ -12,8 +12,12 @@
 /* What a chunk takes beside its spans and places. */
 #define CHUNK_ENTRY (sizeof(struct zcf_log_chunk) + 8)
 
+/* So many pages are written into the page file rather than here and there. */
+#define PAGES_MANY 128u
+
 struct sizes {
 	uint64_t files, entries /* bytes */, pages, placed;
+	bool filled; /* some of these pages have no place that the log could name */
 };
 
 static bool run_suits(struct store *s, const struct run *run, struct sizes *n)
@@ -32,6 +36,7 @@ static bool run_suits(struct store *s, const struct run *run, struct sizes *n)
 		n->pages += !b->logged;
 	}
 	n->entries += buffers * sizeof(struct zcf_log_span);
+	n->filled |= buffers && (run->flags & RUN_FILLED);
 	if (buffers == run->count)
 		return true;
 	/* The others are in the page file. The log has no word for unwritten pages that were written in
@@ -69,19 +74,32 @@ static bool inode_suits(const struct inode *i)
 	return i->stored && !i->dead && !i->capture && (i->nlink == 0) == i->orphan;
 }
 
-bool intent_suits(struct store *s)
+/* With bytes for as many pages, or their places. */
+static enum intent_way way_of(struct store *s, const struct sizes *n)
+{
+	bool can_place = !n->filled && !s->checksum;
+	uint64_t places = n->entries + n->pages * sizeof(struct zcf_log_place);
+
+	if (n->pages >= PAGES_MANY && can_place && intent_fits(s, 0, places, n->placed + n->pages))
+		return INTENT_WAY_FLUSH;
+	if (!intent_fits(s, n->pages, n->entries, n->placed))
+		return INTENT_WAY_LMDB;
+	return n->placed ? INTENT_WAY_SYNC : INTENT_WAY_LOG;
+}
+
+enum intent_way intent_suits(struct store *s)
 {
 	struct sizes n = { 0 };
 
 	if (!intent_fits(s, 0, 0, 0) || s->active->count || atomic_load(&s->meta_low) ||
 	    s->pages != s->super.pages || s->ndirty > FILES_MOST)
-		return false;
+		return INTENT_WAY_LMDB;
 	for (struct inode *i = s->dirty; i; i = i->dirty_next, n.files++)
 		if (!inode_suits(i))
-			return false;
+			return INTENT_WAY_LMDB;
 	for (struct commit_request *q = s->queue; q; q = q->next) {
 		if (q->flags)
-			return false;
+			return INTENT_WAY_LMDB;
 		for (size_t k = 0; k < q->count; k++) {
 			struct inode *i = inode_cached(s, q->inos[k]);
 
@@ -89,11 +107,11 @@ bool intent_suits(struct store *s)
 				continue;
 			if (!inode_suits(i) || ++n.files > FILES_MOST ||
 			    !data_suits(s, i->pend, &n))
-				return false;
+				return INTENT_WAY_LMDB;
 		}
 	}
 	n.entries += sizeof(struct zcf_log_record) + n.files * sizeof(struct zcf_log_file);
-	return intent_fits(s, n.pages, n.entries, n.placed);
+	return way_of(s, &n);
 }
 
 static uint8_t *put_span(uint8_t *at, unsigned first, unsigned end)
@@ -144,7 +162,7 @@ static int put_pages(struct store *s, struct commit *c, const struct chunk *k, u
 
 			if (b->logged)
 				continue;
-			r = buffer_collect(s, b->page, 1, &c->buffers, &c->nbuffers,
+			r = buffer_collect(s, b->page, 1, true, &c->buffers, &c->nbuffers,
 					   &c->buffers_room);
 			if (r < 0)
 				return r;

@@ -50,7 +50,7 @@ static int do_pages(struct reader *r, struct inode *i, uint64_t first, uint64_t 
 			return e;
 		r->pages += PAGE;
 		if (r->s->nbuffers * PAGE >= BUFFER_LIMIT && !r->s->read_only)
-			e = buffer_flush_all(r->s);
+			e = buffer_flush(r->s, true);
 		if (e < 0)
 			return e;
 	}

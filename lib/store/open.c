@@ -45,6 +45,7 @@ static void unmake_cleanup(struct store **s)
 static struct store *make(const char *path, const struct store_options *o)
 {
 	struct store *s = calloc(1, sizeof(*s));
+	pthread_mutexattr_t mutex;
 	pthread_condattr_t attr;
 
 	if (!s)
@@ -53,7 +54,12 @@ static struct store *make(const char *path, const struct store_options *o)
 	s->options = *o;
 	s->read_only = o->read_only;
 	s->queue_tail = &s->queue;
-	pthread_mutex_init(&s->lock, NULL);
+	/* It is held for microseconds: to wait for it in the kernel takes longer, also for its holder,
+	 * who has to wake the waiter. */
+	pthread_mutexattr_init(&mutex);
+	pthread_mutexattr_settype(&mutex, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&s->lock, &mutex);
+	pthread_mutexattr_destroy(&mutex);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->wake, &attr);

@@ -272,10 +272,12 @@ ssize_t store_copy_range(struct store *store, uint64_t in, uint64_t in_offset, u
 
 /* ---- commits ---------------------------------------------------------------------------- */
 
-/* Called once from the commit thread (or from the caller's, when there is nothing to do). */
+/* Called once from the commit thread, or from that of whoever asked for a commit. */
 typedef void store_commit_fn(void *arg, int result);
 #define STORE_COMMIT_ALL 1u	   /* also the data of all files of policy `auto` */
 #define STORE_COMMIT_EVERYTHING 2u /* also those of policy `explicit` */
+/* The caller makes the commit himself if none is being made and it is a short one; alone. */
+#define STORE_COMMIT_HERE 8u
 /* Commit all names and attributes so far and the data of the `n` files, atomically. */
 void store_commit_start(struct store *store, const uint64_t *inos, size_t n, unsigned flags,
 			store_commit_fn *done, void *arg);

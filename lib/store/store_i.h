@@ -126,11 +126,12 @@ struct layer {
 
 struct buffer {
 	RB_ENTRY(buffer) node;
-	uint64_t page; /* store page */
-	bool busy;     /* being written by somebody: read it, don't change it */
-	bool dead;     /* dropped while busy: whoever writes it releases the page */
-	bool logged;   /* in the intent log: stays as it is until the page file has it */
-	uint8_t *data; /* PAGE bytes, aligned */
+	struct buffer *next; /* of the spare ones */
+	uint64_t page;	     /* store page */
+	bool busy;	     /* being written by somebody: read it, don't change it */
+	bool dead;	     /* dropped while busy: whoever writes it releases the page */
+	bool logged;	     /* in the intent log: stays as it is until the page file has it */
+	uint8_t *data;	     /* PAGE bytes, aligned */
 };
 RB_HEAD(buffer_tree, buffer);
 
@@ -240,6 +241,8 @@ struct store {
 	struct layer *active, *frozen;
 	struct buffer_tree buffers;
 	size_t nbuffers;
+	struct buffer *spare; /* not in use, linked by `next` */
+	size_t nspare;
 	struct pin_tree pins;
 	size_t npins;
 	struct extents unpinned; /* during a commit: what to look at when it is finished */
@@ -452,14 +455,15 @@ bool buffer_drop(struct store *s, uint64_t page);
 void buffer_release(struct store *s, uint64_t page, uint64_t count);
 /* Forget the buffers of pages that stay what they are. */
 void buffer_forget(struct store *s, uint64_t page, uint64_t count);
-int buffer_collect(struct store *s, uint64_t page, uint64_t count, struct buffer ***list, size_t *n,
-		   size_t *room);
+int buffer_collect(struct store *s, uint64_t page, uint64_t count, bool logged,
+		   struct buffer ***list, size_t *n, size_t *room);
 /* Write `n` busy buffers (sorted inside); without the lock. */
 int buffer_write(struct store *s, struct buffer **list, size_t n);
 void buffer_done(struct store *s, struct buffer **list, size_t n);   /* with the lock */
 void buffer_logged(struct store *s, struct buffer **list, size_t n); /* the same: they stay */
 void buffer_free_all(struct store *s);
-int buffer_flush_all(struct store *s); /* with the lock, which it gives up meanwhile */
+/* All of them (or those that the log does not have), with the lock, which it gives up meanwhile. */
+int buffer_flush(struct store *s, bool logged);
 
 /* alloc.c, region.c, release.c */
 int alloc_open(struct store *s);
@@ -469,6 +473,8 @@ int alloc_pages(struct store *s, uint64_t hint, uint64_t want, uint64_t *ret_pag
 		uint64_t *ret_count);
 /* The same, without a hint and as long as can be found: for scattered pages that go down together. */
 int alloc_run(struct store *s, uint64_t want, uint64_t *ret_page, uint64_t *ret_count);
+/* One page: `hint` if it is free, else the first of a long run, so that those which follow lie behind it. */
+int alloc_one(struct store *s, uint64_t hint, uint64_t *ret_page);
 /* Pages that nobody names any more: into the quarantine. */
 void alloc_release(struct store *s, uint64_t page, uint64_t count);
 /* Pages that a record of the intent log names by their places are not used again before the log
@@ -556,7 +562,13 @@ void intent_written(struct store *s, uint64_t length, uint64_t placed);
 void intent_reset(struct store *s); /* after an LMDB commit */
 void intent_close(struct store *s);
 /* intent_entries.c: may the requests that wait go into the log; what is in c->inodes, as entries */
-bool intent_suits(struct store *s);
+enum intent_way {
+	INTENT_WAY_LMDB,
+	INTENT_WAY_LOG,	  /* one write */
+	INTENT_WAY_SYNC,  /* after a sync of the page file */
+	INTENT_WAY_FLUSH, /* when its buffers are in the page file: INTENT_WAY_SYNC */
+};
+enum intent_way intent_suits(struct store *s);
 int intent_entries(struct store *s, struct commit *c, size_t *ret_length);
 /* intent_replay.c: what the log has becomes pending. 1: there was something */
 int intent_replay(struct store *s, struct zu_err *err);
@@ -564,8 +576,10 @@ int intent_replay(struct store *s, struct zu_err *err);
 typedef int intent_place_fn(void *arg, uint64_t page, uint64_t count);
 int intent_each_place(const struct intent_record *rec, intent_place_fn *fn, void *arg);
 
-/* commit.c */
+/* commit.c, commit_ask.c */
 int commit_start_thread(struct store *s);
+/* With the lock, which it gives up meanwhile; one at a time. */
+void commit_once(struct store *s, unsigned flags);
 void commit_stop_thread(struct store *s);
 #define COMMIT_WHOLE 4u /* into LMDB, also where the intent log would do */
 int commit_wait_locked(struct store *s, unsigned flags); /* gives the lock up meanwhile */
