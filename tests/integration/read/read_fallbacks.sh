@@ -6,31 +6,31 @@
 . "$(dirname "$0")/read_lib.sh" || exit 1
 
 make_files
-compare map=off
+compare map=off quick
 taken copy direct
 untaken map splice
 because read_no_map
 leave
-compare read=splice,splice=off
+compare read=splice,splice=off quick
 taken map direct
 untaken splice copy
 because read_no_splice
 leave
-compare read=splice,pipe_size=64K
+compare read=splice,pipe_size=64K quick
 taken map direct splice # what is small fits
 because read_small_pipe
 leave
-compare direct_io=off
+compare direct_io=off quick
 taken map
 untaken splice copy direct
 because
 leave
-compare direct_io=off,read=splice
+compare direct_io=off,read=splice quick
 taken splice
 untaken copy direct
 because
 leave
-compare read_ahead=keep
+compare read_ahead=keep quick
 taken map
 untaken copy splice
 because no_readahead_control

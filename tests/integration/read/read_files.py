@@ -3,8 +3,9 @@
 """Files that are awkward to read, and whether they read as they were written.
 
 read_files.py make DIR REF         make the files in DIR, and the same in REF, on another filesystem
-read_files.py check DIR REF PAGES  compare them, read in all ways, with PAGES (the page file) in the
-                                   host's page cache and not
+read_files.py check DIR REF PAGES [quick]
+                                   compare them, read in all ways, with PAGES (the page file) in the
+                                   host's page cache and not; quick: not only
 read_files.py memory DIR REF       change scattered pages, commit them, and compare: they are in the
                                    store's memory yet
 """
@@ -123,9 +124,9 @@ def ways(path, want, r):
     os.close(fd)
 
 
-def check(pages):
+def check(pages, hosts):
     r = random.Random(2)
-    for host in ("cold", "warm"):
+    for host in hosts:
         if host == "cold":
             forget(pages)
         else:
@@ -162,4 +163,4 @@ if __name__ == "__main__":
     elif sys.argv[1] == "memory":
         memory()
     else:
-        check(sys.argv[4])
+        check(sys.argv[4], ("cold",) if sys.argv[5:] == ["quick"] else ("cold", "warm"))

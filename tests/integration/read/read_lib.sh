@@ -44,11 +44,11 @@ because() {
 	[[ $sum == "$(stat_of read_bytes)" ]] || fail "$options: $sum bytes by some way, $(stat_of read_bytes) read"
 }
 
-# compare OPTIONS
+# compare OPTIONS [quick]
 compare() {
 	options=$1
 	zc_mount "$S" "$M" "$options"
-	python3 "$files" check "$M" "$T/ref" "$S/pages" || fail "$options"
+	python3 "$files" check "$M" "$T/ref" "$S/pages" ${2:+"$2"} || fail "$options"
 	python3 "$files" memory "$M" "$T/ref" || fail "$options, changed"
 }
 

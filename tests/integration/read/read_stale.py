@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-PAGE, PAGES, FILES, SECONDS = 4096, 192, 4, 2.5
+PAGE, PAGES, FILES, SECONDS = 4096, 192, 4, 1.5
 top, failures, stop = sys.argv[1], [], time.monotonic() + SECONDS
 
 
