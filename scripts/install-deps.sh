@@ -11,7 +11,7 @@ build=(gcc libc6-dev meson ninja-build pkg-config fuse3 libfuse3-dev liblmdb-dev
 	libsodium-dev libcjson-dev libbsd-dev libncurses-dev)
 tests=(libcmocka-dev sqlite3 git tar rsync acl attr fio nginx-light wrk curl python3 procps util-linux make
 	e2fsprogs postgresql libsqlite3-dev g++ python3-numpy man-db)
-ci=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck)
+ci=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck mergerfs bindfs gnuplot-nox)
 
 case "$set_name" in
 build) packages=("${build[@]}") ;;

@@ -245,7 +245,8 @@ static void parse(struct task *t, int argc, char **argv)
 	}
 	errno = 0;
 	if (argc - optind != 4)
-		die("usage: ops [-s BYTES] [-j JOBS] [-r ROUND] [-m MS] [-p PID]... OPERATION DIR COUNT "
+		die("usage: ops [-s BYTES] [-j JOBS] [-r ROUND] [-m MS] [-p PID]... OPERATION DIR "
+		    "COUNT "
 		    "SEED");
 	if (t->jobs < 1 || t->jobs > MAX_JOBS || t->size < sizeof(uint64_t) || t->size > BLOCK)
 		die("%u jobs or files of %u bytes: out of range", t->jobs, t->size);

@@ -31,7 +31,7 @@ struct task {
 	unsigned int jobs;  /* processes that work side by side */
 	unsigned int job;   /* which of them this is */
 	unsigned int round; /* small files of each round have directories of their own */
-	double least;       /* seconds that warm operations last */
+	double least;	    /* seconds that warm operations last */
 	uint64_t seed;
 	const char *word;   /* the seed as it was given */
 	unsigned char *buf; /* BLOCK bytes that do not compress */

@@ -52,14 +52,16 @@ static double polling(void)
 		char name[16] = "";
 		FILE *f;
 
-		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%ld/cpuidle/state0/name", cpu);
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%ld/cpuidle/state0/name",
+			 cpu);
 		f = fopen(path, "re");
 		if (!f)
 			continue;
 		if (fscanf(f, "%15s", name) != 1)
 			name[0] = 0;
 		fclose(f);
-		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%ld/cpuidle/state0/time", cpu);
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%ld/cpuidle/state0/time",
+			 cpu);
 		f = strcmp(name, "POLL") ? NULL : fopen(path, "re");
 		if (!f)
 			continue;
