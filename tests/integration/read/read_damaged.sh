@@ -39,6 +39,6 @@ for length in (4096, 100000, 1 << 20):
     assert len(gone) < 2 * 2900000 // length + 2 or length == 1 << 20, f"nothing is there by {length}"
 END
 	timeout 60 ls -l "$M" >/dev/null || fail "$options: does not answer any more"
-	timeout 60 umount "$M" || fail "$options: does not end"
+	timeout 60 "$ZCCTL" umount "$M" || fail "$options: does not end"
 	ok "$options"
 done

@@ -6,18 +6,18 @@
 . "$(dirname "$0")/read_lib.sh" || exit 1
 
 make_files
-compare map=off quick
+compare map=off
 taken copy direct
 untaken map splice
 because read_no_map
 leave
 compare read=splice,splice=off quick
-taken map direct
+taken direct
 untaken splice copy
 because read_no_splice
 leave
 compare read=splice,pipe_size=64K quick
-taken map direct splice # what is small fits
+taken direct splice # what is small fits
 because read_small_pipe
 leave
 compare direct_io=off quick
