@@ -188,6 +188,14 @@ static struct wanted look_at(const struct store_read *read)
 	return w;
 }
 
+/* Of a stream is only what lies together: ahead of pieces that are far apart is all that is between them. */
+static bool is_together(const struct wanted *w)
+{
+	uint64_t end = w->last->pos + w->last->length;
+
+	return end > w->first->pos && end - w->first->pos <= WIDE;
+}
+
 static void advise_pieces(const struct store_read *read, int advice)
 {
 	for (unsigned i = 0; i < read->count; i++) {
@@ -207,7 +215,7 @@ void read_source(const struct store_read *read, struct read_source *ret_source)
 	*ret_source = (struct read_source){ .cached = !w.missing };
 	if (w.pieces == 0)
 		return;
-	if (w.bytes < LARGE && !fragments &&
+	if (w.bytes < LARGE && !fragments && is_together(&w) &&
 	    read_along(w.first->pos, w.last->pos + w.last->length, w.missing))
 		ret_source->cached = true;
 	if (ret_source->cached)
