@@ -2,9 +2,9 @@
 /*
  * ledger.c - see ledger.h.
  *
- * Threads take their sheets in turn; one that has a sheet alone (workers, as a rule) finds its lines
- * in its own cache. Two that share one add with the same atomic additions. Nothing is ordered by
- * these numbers, so all of it is relaxed.
+ * The first threads, workers among them, have a sheet each, to which nobody else adds: a load and a
+ * store will do, and the lines stay in the CPU's own cache. All later ones share the last, and add
+ * atomically. Nothing is ordered by these numbers, so all of it is relaxed.
  *
  * When a request came is kept in a table by its number. One that is answered very late may have lost
  * its place to a younger one: then it counts as a request, and its time is not known.
@@ -22,7 +22,7 @@
 #include "proto.h"
 
 enum {
-	SHEETS = 16,
+	SHEETS = 32,
 	OPERATIONS = 64, /* by opcode; 0: unknown ones */
 	ERRNOS = 134,	 /* Linux has none above; 0: unknown ones */
 	FLIGHTS = 2048,
@@ -127,24 +127,32 @@ static const char *const operation_names[OPERATIONS] = {
 
 /* ---- counting ----------------------------------------------------------------------------- */
 
+static __thread struct sheet *sheet; /* of this thread */
+
 static struct sheet *mine(void)
 {
 	static _Atomic unsigned turn;
-	static __thread struct sheet *sheet;
 
-	if (!sheet)
-		sheet = &sheets[atomic_fetch_add(&turn, 1) % SHEETS];
+	if (!sheet) {
+		unsigned n = atomic_load(&turn) < SHEETS ? atomic_fetch_add(&turn, 1) : SHEETS;
+
+		sheet = &sheets[n < SHEETS ? n : SHEETS - 1];
+	}
 	return sheet;
-}
-
-static void add(counter *c, uint64_t n)
-{
-	atomic_fetch_add_explicit(c, n, memory_order_relaxed);
 }
 
 static uint64_t look(const counter *c)
 {
 	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+/* To a counter of mine(). */
+static void add(counter *c, uint64_t n)
+{
+	if (sheet != &sheets[SHEETS - 1])
+		atomic_store_explicit(c, look(c) + n, memory_order_relaxed);
+	else
+		atomic_fetch_add_explicit(c, n, memory_order_relaxed);
 }
 
 static void raise_to(counter *c, uint64_t n)
