@@ -53,7 +53,7 @@ static uint64_t slots_of(const struct store_read *read)
 		if (s->where == STORE_PAGES)
 			slots += pages_of(s->pos, s->length);
 		else if (s->where == STORE_MEMORY)
-			slots += pages_of((uintptr_t)s->mem, s->length);
+			slots += s->length / FS_PAGE + 2; /* wherever it begins */
 		else
 			slots += pages_of(0, s->length);
 	}

@@ -54,7 +54,7 @@ because() {
 # compare OPTIONS [quick]
 compare() {
 	options=$1
-	zc_mount "$S" "$M" "$options"
+	zc_mount "$S" "$M" "$options,commit=3600" # buffers stay
 	python3 "$files" check "$M" "$T/ref" "$S/pages" ${2:+"$2"} || fail "$options"
 	python3 "$files" memory "$M" "$T/ref" || fail "$options, changed"
 }
