@@ -209,6 +209,8 @@ struct store_source receive_source(const struct request *r);
 int workers_start(unsigned n);
 int workers_end_fd(void); /* readable once a worker has ended */
 unsigned workers_running(void);
+/* The mount is gone: what is mounted there now is somebody else's. */
+bool workers_unmounted(void);
 /* Make them all end, and wait for it. */
 void workers_stop(void);
 void *worker_buffer(void); /* of this thread: FS_MAX_IO and a page */

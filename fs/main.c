@@ -247,13 +247,14 @@ static void wait_for_end(void)
 	}
 }
 
-/* Aborted through fusectl, or nobody could unmount: what is left there is dead. */
+/* Aborted through fusectl, or nobody could unmount: what is left there is dead. (An ordinary unmount leaves
+ * nothing, and the kernel gives the device number to the next mount.) */
 static void remove_dead_mount(void)
 {
 	struct mountpoint now;
 	pid_t pid;
 
-	if (fs.mounted.minor == 0 || mountpoint_find(fs.opt.mnt, &now) < 0 ||
+	if (fs.mounted.minor == 0 || workers_unmounted() || mountpoint_find(fs.opt.mnt, &now) < 0 ||
 	    now.minor != fs.mounted.minor || now.major != fs.mounted.major)
 		return;
 	if (unmount_spawn(&pid) == 0)

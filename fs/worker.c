@@ -32,7 +32,7 @@ static struct worker {
 
 static unsigned started;
 static _Atomic unsigned running;
-static _Atomic bool stopping;
+static _Atomic bool stopping, unmounted;
 static int end_fd = -1;
 static __thread char *output;
 
@@ -44,6 +44,11 @@ void *worker_buffer(void)
 int workers_end_fd(void)
 {
 	return end_fd;
+}
+
+bool workers_unmounted(void)
+{
+	return atomic_load(&unmounted);
 }
 
 unsigned workers_running(void)
@@ -86,7 +91,9 @@ static void *run(void *arg)
 			/* ENOENT: the request was given up while it was read. */
 			if (errno == EINTR || errno == EAGAIN || errno == ENOENT)
 				continue;
-			if (errno != ENODEV && errno != ECONNABORTED)
+			if (errno == ENODEV)
+				atomic_store(&unmounted, true);
+			else if (errno != ECONNABORTED)
 				log_text(LOG_ERR, "cannot read requests: %s", strerror(errno));
 			break;
 		}
