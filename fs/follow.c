@@ -237,12 +237,14 @@ void follow_taken(const struct fuse_in_header *in)
 	counted = !large; /* a large one takes as long as it takes */
 	if (counted)
 		ADD(taken, 1);
-	if (!large && (!in->pid || !counts(in->opcode))) /* no pid: the kernel's own write-backs */
+	if (!large && !in->pid) /* the kernel's own write-backs */
 		return;
-	if (large || in->pid != GET(tid)) {
+	if (large || (in->pid != GET(tid) && (counts(in->opcode) || in->opcode == FUSE_FSYNC))) {
 		disturb(in->pid, large);
 		return;
 	}
+	if (!counts(in->opcode))
+		return;
 	score = GET(score) + 1;
 	if (score == SCORE_FOLLOW && atomic_load(&f.wanted) < 0) {
 		if (!is_quick())

@@ -111,7 +111,7 @@ static void show_page(const struct view *v)
 	if (fclose(out) != 0)
 		return;
 	erase();
-	for (line = rest = page; row < LINES && (line = strsep(&rest, "\n")); row++)
+	for (rest = page; row < LINES && (line = strsep(&rest, "\n")); row++)
 		show_line(row, line);
 	refresh();
 }
