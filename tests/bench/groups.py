@@ -13,6 +13,7 @@ GIB = 1 << 30
 NAMES, DATA, FIRST = 2, 3, "first"
 PASSTHROUGH = ("passthrough_ll", "passthrough_ll:always", "passthrough_ll:writeback")
 CACHING = ("passthrough_ll:always", "passthrough_ll:writeback")
+COUNTED = ("zcfs", "passthrough_ll:always", "passthrough_ll:writeback", "mergerfs", "ext4")
 WARM = ("zcfs", "passthrough_ll:writeback", "tmpfs", "ext4")
 
 
@@ -88,14 +89,16 @@ class Call(Operation):
             return True
         return not self.cold or bench.chill(system, self.cold)
 
-    def memory(self, bench):
-        """MiB that one pass may take: pages of the mount and of its server's files."""
+    def memory(self, bench, system):
+        """MiB that one pass may take: pages of the mount, and of its server's files if it uses the
+        host's cache for them."""
         if self.files[0] != "big" or self.call.endswith("-warm") or not (self.writes or self.cold):
             return SMALL_MIB
-        return SMALL_MIB + (2 * self.how_many(bench) if self.unit == "MB/s" else 0)
+        twice = 1 if system.key == "ext4" or system.key.startswith("zcfs") else 2
+        return SMALL_MIB + (twice * self.how_many(bench) if self.unit == "MB/s" else 0)
 
     def one(self, bench, system, turn, before=()):
-        need = self.memory(bench)
+        need = self.memory(bench, system)
         bench.memory.hold(need)
         bench.memory.free()
         found = bench.ops(system, self.options(bench, system, turn), self.call,
@@ -128,7 +131,7 @@ class Call(Operation):
                       seconds, servers if system.server else None, own, machine)
 
     def calls(self, bench, system, turn):
-        if not self.counts:
+        if not self.counts or system.key not in COUNTED:
             return None
         self.prepare(bench, system)
         if not self.cool(bench, system):
@@ -185,20 +188,23 @@ def big_operations():
     def call(name, title, what, unit="MB/s", count="size", **more):
         return Call("big", name, title, unit, what, count, ("big",), **more)
 
-    fuse = [*peers.FUSE, "passthrough_ll:ahead"]
-    stored = [*fuse, "ext4"]
+    # cache=always differs from the others in what is written and read as one file in nothing.
+    few = ["zcfs", "passthrough_ll", "passthrough_ll:writeback", "mergerfs"]
+    writers = [*few, "bindfs", "ext4"]
+    readers = [*few, "passthrough_ll:ahead"]
+    stored = [*readers, "ext4"]
     send = ("zcfs", "passthrough_ll:writeback", "ext4")
     return [
         call("seq-write", "sequential write of a new file + fsync", "seq-write", makes=True,
-             writes=True, counts=True, systems=[*peers.FUSE, "ext4"]),
+             writes=True, counts=True, systems=writers),
         call("seq-overwrite", "sequential overwrite + fsync", "overwrite", writes=True, counts=True,
-             systems=[*peers.FUSE, "ext4"]),
+             systems=writers),
         call("seq-read-cold", "sequential read, disk-cold", "seq-read-once", cold=DATA, counts=True,
              systems=stored),
         call("seq-read-first", "first sequential read, store resident", "seq-read-once", cold=FIRST,
-             counts=True, systems=fuse),
+             counts=True, systems=[*readers, "bindfs"]),
         call("random-read-cold", "4 KiB reads at random, disk-cold", "random-read-once", "reads/s",
-             "reads", cold=DATA, systems=stored),
+             "reads", cold=DATA, systems=[*few, "ext4"]),
         call("seq-read-warm", "sequential read, warm", "seq-read-warm", systems=WARM),
         call("random-read-warm", "4 KiB reads at random, warm", "random-read-warm", "reads/s",
              systems=WARM),
@@ -239,7 +245,8 @@ def big_group():
                  cpu(name, "daemon", *PASSTHROUGH), at_most=0.6)
              for name in ("seq-write", "seq-overwrite")]
     return Group("big", "A file of 1 GiB",
-                 [*peers.FUSE, "passthrough_ll:ahead", "ext4", "tmpfs"], operations, aims,
+                 ["zcfs", "passthrough_ll", "passthrough_ll:writeback", "passthrough_ll:ahead",
+                  "mergerfs", "bindfs", "ext4", "tmpfs"], operations, aims,
                  rounds="big_rounds")
 
 
