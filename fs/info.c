@@ -64,6 +64,7 @@ static bool add_store(cJSON *json, const struct store_info *s)
 		{ "pending_files", s->pending_files },
 		{ "pending_bytes", s->pending_pages * FS_PAGE },
 		{ "buffered_bytes", s->buffered_bytes },
+		{ "known_inodes", s->known_inodes },
 		{ "cached_inodes", s->cached_inodes },
 	};
 	bool good = info_add_paths(json, s);

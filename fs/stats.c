@@ -74,6 +74,7 @@ static bool add_engine(cJSON *json, const struct store_info *s)
 	commits = cJSON_AddObjectToObject(json, "commits");
 	return good && commits && add_timing(commits, "whole", &s->whole) &&
 	       add_timing(commits, "logged", &s->logged) &&
+	       info_add_u64(json, "known_inodes", s->known_inodes) &&
 	       info_add_u64(json, "cached_inodes", s->cached_inodes) &&
 	       info_add_u64(json, "pending_files", s->pending_files) &&
 	       info_add_u64(json, "pending_bytes", s->pending_pages * FS_PAGE) &&

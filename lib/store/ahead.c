@@ -186,7 +186,7 @@ int store_ahead_place(struct store_ahead *a, uint64_t ino, unsigned flags)
 		r = inode_get(s, ino, &i);
 	if (r < 0)
 		return r;
-	i->refs++;
+	i->pins++;
 	while (r == 0 && more_of(a, ino)) {
 		size_t start = a->done;
 
@@ -199,7 +199,7 @@ int store_ahead_place(struct store_ahead *a, uint64_t ino, unsigned flags)
 		i->hint = a->pages[a->done - 1].page + 1;
 		data_modified(s, i, flags & STORE_WRITE_KEEP_TIMES);
 	}
-	i->refs--;
+	i->pins--;
 	inode_put(s, i);
 	return r;
 }

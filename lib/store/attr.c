@@ -79,7 +79,7 @@ int store_setattr(struct store *s, uint64_t ino, unsigned set, const struct stor
 		r = inode_get(s, ino, &i);
 	if (r < 0)
 		return r;
-	i->refs++; /* truncation may give up the lock */
+	i->pins++; /* truncation may give up the lock */
 	if (set & STORE_SET_SIZE)
 		r = data_truncate(s, i, attr->size);
 	if (r == 0 && (set & STORE_SET_SIZE) && !(set & STORE_SET_KEEP_TIMES))
@@ -100,7 +100,7 @@ int store_setattr(struct store *s, uint64_t ino, unsigned set, const struct stor
 			set_ctime(s, i, set, attr, now);
 		inode_attr(i, ret_attr);
 	}
-	i->refs--;
+	i->pins--;
 	inode_put(s, i);
 	return r;
 }

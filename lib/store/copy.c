@@ -176,8 +176,8 @@ ssize_t store_copy_range(struct store *s, uint64_t in, uint64_t in_offset, uint6
 		return r;
 	}
 	body = shareable(a, b, in_offset, out_offset, length, &head);
-	a->refs++;
-	b->refs++;
+	a->pins++;
+	b->pins++;
 	store_unlock(s);
 	n = head ? copy_bytes(s, in, in_offset, out, out_offset, head) : 0;
 	store_lock(s);
@@ -192,8 +192,8 @@ ssize_t store_copy_range(struct store *s, uint64_t in, uint64_t in_offset, uint6
 		}
 		data_modified(s, b, false);
 	}
-	a->refs--;
-	b->refs--;
+	a->pins--;
+	b->pins--;
 	inode_put(s, a);
 	if (a != b)
 		inode_put(s, b);

@@ -477,7 +477,7 @@ ssize_t store_write(struct store *s, uint64_t ino, uint64_t offset, uint64_t len
 	}
 	if (!length)
 		return 0;
-	w.i->refs++;
+	w.i->pins++;
 	if (flags & STORE_WRITE_KILL_SUID)
 		inode_kill_privs(s, w.i);
 	r = write_locked(&w);
@@ -487,7 +487,7 @@ ssize_t store_write(struct store *s, uint64_t ino, uint64_t offset, uint64_t len
 		drain(&w);
 	if (w.left < length)
 		data_modified(s, w.i, flags & STORE_WRITE_KEEP_TIMES);
-	w.i->refs--;
+	w.i->pins--;
 	inode_put(s, w.i);
 	/* Not the count of what was written before an error: the kernel does not look at it when
 	 * it writes pages back. */

@@ -193,22 +193,18 @@ int store_readdir(struct store *s, uint64_t dir, uint64_t cookie, unsigned flags
 	for (r = walk_start(&w, s, dir, cookie); r == 0 && (r = walk_next(&w, &v)) == 0;) {
 		struct store_entry e = { v.name, v.namelen, v.ino, v.cookie, (mode_t)v.type << 12,
 					 NULL };
+		bool ref = flags & STORE_DIR_REF, taken;
 		struct store_attr attr;
-		struct inode *i = NULL;
-		bool taken;
 
 		if (flags) {
-			r = inode_get(s, v.ino, &i);
+			r = inode_look(s, v.ino, ref, &attr);
 			if (r < 0)
 				break;
-			inode_attr(i, &attr);
 			e.attr = &attr;
 		}
 		taken = fn(arg, &e);
-		if (i && taken && (flags & STORE_DIR_REF))
-			i->refs++;
-		if (i)
-			inode_put(s, i);
+		if (!taken && ref)
+			inode_forget(s, v.ino, 1);
 		if (!taken)
 			break;
 	}

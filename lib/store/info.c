@@ -49,6 +49,7 @@ void store_get_info(struct store *s, struct store_info *o)
 		.pending_pages = pending_pages(s),
 		.buffered_bytes = s->nbuffers * (uint64_t)PAGE,
 		.cached_inodes = s->cached,
+		.known_inodes = s->known.count,
 		.read_only = s->read_only,
 		.checksum = s->checksum,
 		.direct = s->direct,

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inodes in memory: those that somebody refers to, and those that changed since the last commit.
- * Everything here runs under the store's lock.
+ * Inodes. In memory are those that changed since the last commit, that a call works with, or that
+ * did lately; of all others to which the kernel refers only the number of its references is kept
+ * (table.c), and what is asked about them is read from LMDB. Everything here runs under the store's
+ * lock.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,61 +12,102 @@
 
 #include "store/store_i.h"
 
-#define FIRST_HASH 1024u
-
-static size_t slot(const struct store *s, uint64_t ino)
+static struct inode *in_memory(const struct known *k)
 {
-	return (size_t)((ino * 0x9e3779b97f4a7c15ull) >> 20) & (s->hash_size - 1);
+	return k && !(k->what & 1) ? (struct inode *)k->what : NULL;
 }
 
-static int hash_grow(struct store *s)
+static struct known only_counted(uint64_t ino, uint64_t refs)
 {
-	size_t old = s->hash_size, size = old ? old * 2 : FIRST_HASH;
-	struct inode **was = s->hash, **now = calloc(size, sizeof(struct inode *));
-
-	if (!now)
-		return old ? 0 : -ENOMEM;
-	s->hash = now;
-	s->hash_size = size;
-	for (size_t n = 0; n < old; n++)
-		for (struct inode *i = was[n], *next; i; i = next) {
-			next = i->hash_next;
-			i->hash_next = now[slot(s, i->ino)];
-			now[slot(s, i->ino)] = i;
-		}
-	free(was);
-	return 0;
+	return (struct known){ .ino = ino, .what = refs << 1 | 1 };
 }
 
-static int hash_add(struct store *s, struct inode *i)
+static int remember(struct store *s, struct inode *i)
 {
-	if (s->cached >= s->hash_size && hash_grow(s) < 0)
-		return -ENOMEM;
-	i->hash_next = s->hash[slot(s, i->ino)];
-	s->hash[slot(s, i->ino)] = i;
-	s->cached++;
-	return 0;
+	struct known k = { .ino = i->ino, .what = (uintptr_t)i };
+	int r = table_add(&s->known, &k);
+
+	if (r == 0)
+		s->cached++;
+	return r;
+}
+
+/* ---- idle inodes --------------------------------------------------------------------------- */
+
+static bool is_clean(const struct inode *i)
+{
+	return !i->pins && !i->dirty && !i->data_dirty && !i->frozen && !i->cap && !i->pend;
+}
+
+/* Everything of it is in LMDB, or in the count of references. (One without a name is watched.) */
+static bool is_idle(const struct inode *i)
+{
+	return is_clean(i) && i->stored && i->nlink && !i->unnamed && !i->dead &&
+	       i->ino != ZCF_ROOT_INO;
+}
+
+static void idle_add(struct store *s, struct inode *i)
+{
+	if (i->idle_listed)
+		return;
+	i->idle_listed = true;
+	TAILQ_INSERT_TAIL(&s->idle, i, idle);
+	s->nidle++;
+}
+
+static void idle_del(struct store *s, struct inode *i)
+{
+	if (!i->idle_listed)
+		return;
+	i->idle_listed = false;
+	TAILQ_REMOVE(&s->idle, i, idle);
+	s->nidle--;
 }
 
 static void inode_free(struct store *s, struct inode *i)
 {
-	struct inode **at = &s->hash[slot(s, i->ino)];
-
-	while (*at != i)
-		at = &(*at)->hash_next;
-	*at = i->hash_next;
+	idle_del(s, i);
+	table_remove(&s->known, table_find(&s->known, i->ino));
 	s->cached--;
 	free(i);
 }
 
+/* What is left of an idle inode in memory is how often the kernel refers to it. */
+static void reduce(struct store *s, struct inode *i)
+{
+	struct known *k = table_find(&s->known, i->ino);
+
+	if (!i->refs) {
+		inode_free(s, i);
+		return;
+	}
+	*k = only_counted(i->ino, i->refs);
+	s->cached--;
+	free(i);
+}
+
+void inode_trim(struct store *s)
+{
+	for (size_t tries = 2 * s->nidle; tries && s->nidle > s->idle_most / 8 * 7; tries--) {
+		struct inode *i = TAILQ_FIRST(&s->idle);
+
+		idle_del(s, i);
+		if (!is_idle(i))
+			continue; /* inode_put() lists it again */
+		if (i->used) {
+			i->used = false;
+			idle_add(s, i); /* a second chance */
+		} else {
+			reduce(s, i);
+		}
+	}
+}
+
+/* ---- getting and putting ------------------------------------------------------------------- */
+
 struct inode *inode_cached(struct store *s, uint64_t ino)
 {
-	if (!s->hash_size)
-		return NULL;
-	for (struct inode *i = s->hash[slot(s, ino)]; i; i = i->hash_next)
-		if (i->ino == ino)
-			return i;
-	return NULL;
+	return in_memory(table_find(&s->known, ino));
 }
 
 static struct timespec from_rec(struct rec_time t)
@@ -77,48 +120,97 @@ static struct rec_time to_rec(struct timespec t)
 	return (struct rec_time){ .sec = t.tv_sec, .nsec = (uint32_t)t.tv_nsec };
 }
 
-int inode_get(struct store *s, uint64_t ino, struct inode **ret_inode)
+/* As of the last commit, without anything that only memory has. */
+static int load(struct store *s, uint64_t ino, struct inode *ret_inode)
 {
-	struct inode *i = inode_cached(s, ino);
 	uint8_t key[KEY_MAX];
 	struct rec_inode rec;
 	struct kv_val v;
-	int r;
+	int r = kv_get(s->rtxn, ZCF_DB_INODE, key, key_inode(key, ino), &v);
 
-	if (i) {
-		*ret_inode = i;
-		return i->dead ? -ENOENT : 0;
-	}
-	r = kv_get(s->rtxn, ZCF_DB_INODE, key, key_inode(key, ino), &v);
 	if (r == 0)
 		r = rec_get_inode(v, ino, &rec);
 	if (r < 0)
 		return r;
-	i = calloc(1, sizeof(*i));
+	*ret_inode = (struct inode){
+		.ino = ino,
+		.mode = rec.mode,
+		.uid = rec.uid,
+		.gid = rec.gid,
+		.nlink = rec.nlink,
+		.flags = rec.flags,
+		.generation = rec.generation,
+		.parent = rec.parent,
+		.rdev = makedev(rec.rdev >> 32, rec.rdev & 0xffffffff),
+		.atime = from_rec(rec.atime),
+		.btime = from_rec(rec.btime),
+		.ctime = from_rec(rec.ctime),
+		.now = { rec.size, rec.pages, from_rec(rec.mtime), from_rec(rec.ctime) },
+		.stored = true,
+		.orphan = rec.nlink == 0,
+	};
+	ret_inode->kept = ret_inode->now;
+	return 0;
+}
+
+int inode_get(struct store *s, uint64_t ino, struct inode **ret_inode)
+{
+	struct known *k = table_find(&s->known, ino);
+	struct inode *i = in_memory(k);
+	int r;
+
+	if (i) {
+		i->used = true;
+		*ret_inode = i;
+		return i->dead ? -ENOENT : 0;
+	}
+	i = malloc(sizeof(*i));
 	if (!i)
 		return -ENOMEM;
-	i->ino = ino;
-	i->mode = rec.mode;
-	i->uid = rec.uid;
-	i->gid = rec.gid;
-	i->nlink = rec.nlink;
-	i->flags = rec.flags;
-	i->generation = rec.generation;
-	i->parent = rec.parent;
-	i->rdev = makedev(rec.rdev >> 32, rec.rdev & 0xffffffff);
-	i->atime = from_rec(rec.atime);
-	i->btime = from_rec(rec.btime);
-	i->ctime = from_rec(rec.ctime);
-	i->now =
-		(struct data_half){ rec.size, rec.pages, from_rec(rec.mtime), from_rec(rec.ctime) };
-	i->kept = i->now;
-	i->stored = true;
-	i->orphan = rec.nlink == 0;
-	if (hash_add(s, i) < 0) {
+	r = load(s, ino, i);
+	if (r == 0 && !k)
+		r = remember(s, i);
+	if (r < 0) {
 		free(i);
-		return -ENOMEM;
+		return r;
 	}
+	if (k) {
+		i->refs = k->what >> 1;
+		k->what = (uintptr_t)i;
+		s->cached++;
+	}
+	if (ino != ZCF_ROOT_INO)
+		idle_add(s, i);
 	*ret_inode = i;
+	return 0;
+}
+
+int inode_look(struct store *s, uint64_t ino, unsigned refs, struct store_attr *ret_attr)
+{
+	struct known *k = table_find(&s->known, ino), fresh = only_counted(ino, refs);
+	struct inode *i = in_memory(k), loaded;
+	int r = 0;
+
+	if (!i) {
+		r = load(s, ino, &loaded);
+		if (r < 0)
+			return r;
+		if (loaded.nlink) {
+			if (k)
+				k->what += (uintptr_t)refs << 1;
+			else if (refs)
+				r = table_add(&s->known, &fresh);
+			if (r == 0)
+				inode_attr(&loaded, ret_attr);
+			return r;
+		}
+		r = inode_get(s, ino, &i); /* it goes with its last reference */
+	}
+	if (r < 0 || i->dead)
+		return r < 0 ? r : -ENOENT;
+	i->refs += refs;
+	inode_attr(i, ret_attr);
+	inode_put(s, i);
 	return 0;
 }
 
@@ -134,7 +226,7 @@ struct inode *inode_new(struct store *s, mode_t mode)
 	i->atime = i->ctime = i->btime = i->now.mtime = i->now.ctime = store_now();
 	i->kept = i->now;
 	i->no_xattrs = true;
-	if (hash_add(s, i) < 0) {
+	if (remember(s, i) < 0) {
 		free(i);
 		return NULL;
 	}
@@ -202,26 +294,36 @@ void inode_data_clean(struct store *s, struct inode *i)
 	s->ndata_dirty--;
 }
 
+/* Nobody refers to it, and it has no name: everything of it goes. */
+static void die(struct store *s, struct inode *i)
+{
+	i->dead = true;
+	s->inodes_now--;
+	if (i->pend) {
+		pending_drop(s, i->pend);
+		i->pend = NULL;
+	}
+	inode_data_clean(s, i);
+	if (i->stored) {
+		inode_dirty(s, i);
+	} else {
+		inode_undirty(s, i);
+		xattr_drop_all(s, i);
+	}
+}
+
 void inode_put(struct store *s, struct inode *i)
 {
-	if (i->refs || i->ino == ZCF_ROOT_INO)
+	if (i->ino == ZCF_ROOT_INO)
 		return;
-	if (i->nlink == 0 && !i->dead && !s->read_only && !s->failed) {
-		i->dead = true;
-		s->inodes_now--;
-		if (i->pend) {
-			pending_drop(s, i->pend);
-			i->pend = NULL;
-		}
-		inode_data_clean(s, i);
-		if (i->stored) {
-			inode_dirty(s, i);
-		} else {
-			inode_undirty(s, i);
-			xattr_drop_all(s, i);
-		}
+	if (i->refs || i->pins) {
+		if (is_idle(i))
+			idle_add(s, i);
+		return;
 	}
-	if (!i->dirty && !i->data_dirty && !i->frozen && !i->cap && !i->pend)
+	if (i->nlink == 0 && !i->dead && !s->read_only && !s->failed)
+		die(s, i);
+	if (is_clean(i))
 		inode_free(s, i);
 }
 
@@ -276,31 +378,27 @@ void inode_record(const struct inode *i, struct rec_inode *ret_rec)
 /* At the end: nothing is committed any more. */
 void inode_free_all(struct store *s)
 {
-	for (size_t n = 0; n < s->hash_size; n++)
-		for (struct inode *i = s->hash[n], *next; i; i = next) {
-			next = i->hash_next;
-			if (i->pend)
-				pending_free(i->pend);
-			if (i->cap)
-				pending_free(i->cap);
-			free(i);
-		}
-	free(s->hash);
-	s->hash = NULL;
-	s->hash_size = s->cached = 0;
+	for (size_t n = 0; n < s->known.size; n++) {
+		struct inode *i = s->known.slots[n].ino ? in_memory(&s->known.slots[n]) : NULL;
+
+		if (!i)
+			continue;
+		if (i->pend)
+			pending_free(i->pend);
+		if (i->cap)
+			pending_free(i->cap);
+		free(i);
+	}
+	table_free(&s->known);
+	TAILQ_INIT(&s->idle);
+	s->cached = s->nidle = 0;
 }
 
 int store_getattr(struct store *s, uint64_t ino, struct store_attr *ret_attr)
 {
 	LOCKED(s);
-	struct inode *i;
-	int r = inode_get(s, ino, &i);
 
-	if (r < 0)
-		return r;
-	inode_attr(i, ret_attr);
-	inode_put(s, i);
-	return 0;
+	return inode_look(s, ino, 0, ret_attr);
 }
 
 int store_parent(struct store *s, uint64_t dir, uint64_t *ret_parent)
@@ -321,23 +419,29 @@ int store_parent(struct store *s, uint64_t dir, uint64_t *ret_parent)
 int store_ref(struct store *s, uint64_t ino, struct store_attr *ret_attr)
 {
 	LOCKED(s);
-	struct inode *i;
-	int r = inode_get(s, ino, &i);
+	int r = inode_look(s, ino, 1, ret_attr);
 
-	if (r < 0)
-		return r == -ENOENT ? -ESTALE : r;
-	i->refs++;
-	inode_attr(i, ret_attr);
-	return 0;
+	return r == -ENOENT ? -ESTALE : r;
+}
+
+void inode_forget(struct store *s, uint64_t ino, uint64_t n)
+{
+	struct known *k = table_find(&s->known, ino);
+	struct inode *i = in_memory(k);
+
+	if (i) {
+		i->refs -= MIN(n, i->refs);
+		inode_put(s, i);
+	} else if (k && k->what >> 1 <= n) {
+		table_remove(&s->known, k);
+	} else if (k) {
+		k->what -= (uintptr_t)n << 1;
+	}
 }
 
 void store_forget(struct store *s, uint64_t ino, uint64_t n)
 {
 	LOCKED(s);
-	struct inode *i = inode_cached(s, ino);
 
-	if (!i)
-		return;
-	i->refs -= MIN(n, i->refs);
-	inode_put(s, i);
+	inode_forget(s, ino, n);
 }

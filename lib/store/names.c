@@ -30,24 +30,17 @@ static int lookup(struct store *s, uint64_t parent, const char *name, bool ref,
 		  struct store_attr *ret_attr)
 {
 	struct dent_view v;
-	struct inode *dir, *i;
+	struct inode *dir;
 	int r = directory_get(s, parent, &dir);
 
 	if (r == 0)
 		r = name_check(name);
 	if (r == 0)
 		r = dent_find(s, parent, name, strlen(name), &v);
-	if (r == 0) {
-		r = inode_get(s, v.ino, &i);
-		if (r == -ENOENT) /* an entry that names nothing: the store is damaged */
-			r = -EIO;
-	}
 	if (r < 0)
 		return r;
-	i->refs += ref;
-	inode_attr(i, ret_attr);
-	inode_put(s, i);
-	return 0;
+	r = inode_look(s, v.ino, ref, ret_attr);
+	return r == -ENOENT ? -EIO : r; /* an entry that names nothing: the store is damaged */
 }
 
 int store_lookup(struct store *s, uint64_t parent, const char *name, struct store_attr *ret_attr)

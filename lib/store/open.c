@@ -65,6 +65,8 @@ static struct store *make(const char *path, const struct store_options *o)
 	pthread_cond_init(&s->wake, &attr);
 	pthread_cond_init(&s->finished, &attr);
 	pthread_condattr_destroy(&attr);
+	TAILQ_INIT(&s->idle);
+	s->idle_most = IDLE_MOST;
 	s->path = strdup(path);
 	s->active = layer_new();
 	if (!s->path || !s->active) {

@@ -123,7 +123,7 @@ int store_fallocate(struct store *s, uint64_t ino, int mode, uint64_t offset, ui
 		return r;
 	if (!S_ISREG(i->mode))
 		return S_ISDIR(i->mode) ? -EISDIR : -ENODEV;
-	i->refs++;
+	i->pins++;
 	if (what)
 		r = zero(s, i, offset, end);
 	if (r == 0 && what != FALLOC_FL_PUNCH_HOLE)
@@ -131,7 +131,7 @@ int store_fallocate(struct store *s, uint64_t ino, int mode, uint64_t offset, ui
 	if (r == 0 && !keep && end > i->now.size)
 		i->now.size = end;
 	data_modified(s, i, mode & STORE_FALLOCATE_KEEP_TIMES);
-	i->refs--;
+	i->pins--;
 	inode_put(s, i);
 	return r;
 }

@@ -19,7 +19,7 @@ static int rollback(struct store *s, uint64_t ino, bool held, struct store_attr 
 	/* A name that carries its data (A3) is a capture, too: both go first. */
 	if (i->capture && held)
 		return -EBUSY;
-	i->refs++;
+	i->pins++;
 	if (i->capture)
 		commit_wait_locked(s, 0);
 	/* (A commit that the log refused waits for the holds before it goes on: it has what was captured.) */
@@ -35,7 +35,7 @@ static int rollback(struct store *s, uint64_t ino, bool held, struct store_attr 
 		inode_data_clean(s, i);
 		inode_attr(i, ret_attr);
 	}
-	i->refs--;
+	i->pins--;
 	inode_put(s, i);
 	return r;
 }

@@ -346,7 +346,8 @@ struct store_info {
 	uint64_t total_pages, avail_pages; /* as in struct store_space */
 	uint64_t pending_files, pending_pages;
 	uint64_t buffered_bytes;
-	uint64_t cached_inodes;
+	uint64_t known_inodes;	/* to which the caller has references, or that changed */
+	uint64_t cached_inodes; /* those of them in memory */
 	bool read_only, checksum;
 	bool direct;		      /* the page file is written with O_DIRECT */
 	bool can_allocate, can_punch; /* what the host filesystem lets us do */

@@ -21,6 +21,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
 
 #include "abi/zc_format.h"
@@ -70,9 +71,10 @@ struct data_half {
 };
 
 struct inode {
-	struct inode *hash_next;
+	TAILQ_ENTRY(inode) idle; /* in store->idle, if idle_listed */
 	uint64_t ino;
-	uint64_t refs; /* of the kernel, and one per call in progress that unlocks */
+	uint64_t refs; /* of the kernel */
+	uint32_t pins; /* calls in progress that unlock: it stays where it is */
 	uint64_t parent;
 	uint64_t hint; /* store page after the last one written */
 	struct data_half now, kept;
@@ -89,10 +91,28 @@ struct inode {
 	bool unnamed;	 /* made by store_tmpfile(): may get a first name */
 	bool dead;	 /* no name, no reference: everything of it goes */
 	bool no_xattrs;	 /* certainly has none */
+	bool idle_listed;
+	bool used; /* since it was looked at for being idle */
 	struct inode *dirty_prev, *dirty_next;
 	struct inode *data_prev, *data_next;
 	struct pending *pend; /* changes of pages since the last capture, or NULL */
 	struct pending *cap;  /* captured by the commit in flight, or in the intent log; or NULL */
+};
+
+TAILQ_HEAD(inode_list, inode);
+#define IDLE_MOST 8192u /* idle inodes in memory */
+
+/* What is known of an inode number (table.c): the inode in memory, or nothing but how often the
+ * kernel refers to it. */
+struct known {
+	uint64_t ino;  /* 0: an empty slot */
+	uintptr_t what; /* a pointer, or references * 2 + 1 */
+};
+
+struct table {
+	struct known *slots;
+	size_t size, count;
+	unsigned shift;
 };
 
 /* ---- names and xattrs that changed (layer.c) ---------------------------------------------- */
@@ -233,8 +253,10 @@ struct store {
 	struct rec_super super;	       /* as committed last; counters below are ahead of it */
 	uint64_t next_ino, inodes_now;
 
-	struct inode **hash;
-	size_t hash_size, cached;
+	struct table known;
+	size_t cached;		/* of those, inodes in memory */
+	struct inode_list idle; /* of these, those that may be idle, the oldest first */
+	size_t nidle, idle_most;
 	struct inode *dirty, *data_dirty; /* heads */
 	size_t ndirty, ndata_dirty;
 
@@ -290,8 +312,13 @@ static inline void store_lock(struct store *s)
 	pthread_mutex_lock(&s->lock);
 }
 
+void inode_trim(struct store *s);
+
+/* Inodes without a pin may be gone afterwards. */
 static inline void store_unlock(struct store *s)
 {
+	if (s->nidle > s->idle_most)
+		inode_trim(s);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -331,8 +358,17 @@ int format_features(const char *path, const struct rec_super *super, bool read_o
 /* try.c: refuse metadata whose reading crashes. */
 int try_metadata(const char *path, const char *dir, struct zu_err *err);
 
+/* table.c */
+struct known *table_find(const struct table *t, uint64_t ino);
+int table_add(struct table *t, const struct known *k);
+void table_remove(struct table *t, struct known *k); /* other slots move */
+void table_free(struct table *t);
+
 /* inode.c */
 int inode_get(struct store *s, uint64_t ino, struct inode **ret_inode); /* -ENOENT */
+/* Its attributes, and `refs` references more for the kernel, without taking it into memory. */
+int inode_look(struct store *s, uint64_t ino, unsigned refs, struct store_attr *ret_attr);
+void inode_forget(struct store *s, uint64_t ino, uint64_t n);
 struct inode *inode_new(struct store *s, mode_t mode);
 struct inode *inode_cached(struct store *s, uint64_t ino);
 void inode_dirty(struct store *s, struct inode *i);
