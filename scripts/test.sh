@@ -69,5 +69,7 @@ else
 fi
 ninja -C "$build"
 
+# Twice as many as there are processors: half of what a test does is waiting for a disk or a clock.
 exec meson test -C "$build" --no-rebuild --print-errorlogs \
+	--num-processes "${ZC_TEST_JOBS:-$((2 * $(nproc)))}" \
 	--timeout-multiplier "${ZC_TIMEOUT_MULTIPLIER:-$multiplier}" "${suites[@]}" "$@"
