@@ -19,8 +19,9 @@
 
 #include "store/store_i.h"
 
-/* So many changed inodes or names are committed without waiting for the period. */
-#define DIRTY_MANY 65536u
+/* So many changed inodes or names are committed without waiting for the period. (LMDB keeps the memory
+ * of the most pages that a transaction ever changed: in a large directory one for each name.) */
+#define DIRTY_MANY 16384u
 #define DIRTY_FEW 512u /* when there is little room for metadata */
 #define REAP_BATCH 512u
 
@@ -236,6 +237,7 @@ void commit_once(struct store *s, unsigned flags)
 	}
 	prepare = intent_wanted(s);
 	s->commit_serial++;
+	s->freed += c.count + (c.layer ? c.layer->count : 0);
 	pthread_cond_broadcast(&s->finished);
 	store_unlock(s);
 	answer(c.requests, r < 0 ? -EIO : 0);
@@ -332,6 +334,8 @@ static void *thread_main(void *arg)
 			       : due		  ? STORE_COMMIT_ALL
 						  : 0);
 		s->intent.replayed = false;
+		if (due)
+			memory_trim(s);
 	}
 	if (!s->failed)
 		commit_once(s, STORE_COMMIT_EVERYTHING);

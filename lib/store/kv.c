@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -30,6 +31,7 @@ struct kv {
 	MDB_env *env;
 	MDB_dbi dbis[ZCF_DB_COUNT];
 	int fd;
+	char *map; /* where LMDB has mapped the file, or NULL: not found */
 };
 
 static const char *const db_names[ZCF_DB_COUNT] = {
@@ -200,6 +202,39 @@ static int look_at_length(struct kv *kv, const char *dir, struct zu_err *err)
 	return 0;
 }
 
+/* LMDB does not tell where its map is: it is the mapping that some record lies in. */
+static void find_map(struct kv *kv, MDB_txn *txn)
+{
+	MDB_val key, value = { 0 };
+	MDB_cursor *cursor;
+	char *line = NULL;
+	size_t room = 0;
+	FILE *f;
+
+	if (mdb_cursor_open(txn, kv->dbis[ZCF_DB_META], &cursor))
+		return;
+	if (mdb_cursor_get(cursor, &key, &value, MDB_FIRST))
+		value.mv_data = NULL;
+	mdb_cursor_close(cursor);
+	f = value.mv_data ? fopen("/proc/self/maps", "re") : NULL;
+	while (f && !kv->map && getline(&line, &room, f) > 0) {
+		void *from, *to;
+
+		if (sscanf(line, "%p-%p", &from, &to) == 2 && value.mv_data >= from &&
+		    value.mv_data < to)
+			kv->map = from;
+	}
+	free(line);
+	if (f)
+		fclose(f);
+}
+
+void kv_unload(struct kv *kv)
+{
+	if (kv->map)
+		madvise(kv->map, kv_used_bytes(kv), MADV_DONTNEED);
+}
+
 static int open_dbs(struct kv *kv, const char *dir, enum kv_mode mode, struct zu_err *err)
 {
 	bool create = mode == KV_CREATE;
@@ -220,6 +255,7 @@ static int open_dbs(struct kv *kv, const char *dir, enum kv_mode mode, struct zu
 					  dir, db_names[db]);
 		return open_failed(err, dir, rc);
 	}
+	find_map(kv, txn);
 	/* Also what only read: the handles stay with a transaction that was committed. */
 	rc = mdb_txn_commit(txn);
 	return rc ? open_failed(err, dir, rc) : 0;

@@ -38,6 +38,9 @@ void kv_close(struct kv *kv);
 /* Bytes of the map file in use (its last page), and the descriptor of the file (borrowed). */
 uint64_t kv_used_bytes(struct kv *kv);
 int kv_fd(struct kv *kv);
+/* The pages that are mapped stay in the host's page cache, but are not mapped any more until they are
+ * looked at. May be called while others read. */
+void kv_unload(struct kv *kv);
 
 int kv_begin(struct kv *kv, bool write, struct kv_txn **ret_txn);
 int kv_commit(struct kv_txn *txn); /* ends it, also on failure */

@@ -105,7 +105,7 @@ TAILQ_HEAD(inode_list, inode);
 /* What is known of an inode number (table.c): the inode in memory, or nothing but how often the
  * kernel refers to it. */
 struct known {
-	uint64_t ino;  /* 0: an empty slot */
+	uint64_t ino;	/* 0: an empty slot */
 	uintptr_t what; /* a pointer, or references * 2 + 1 */
 };
 
@@ -290,6 +290,7 @@ struct store {
 	bool freezing;	/* a commit begins: no new holds */
 	struct intent intent;
 	uint64_t commit_serial; /* finished commits */
+	uint64_t freed;		/* changes committed since malloc_trim() */
 	atomic_bool page_dirty; /* written to since the last sync */
 
 	int failed;
@@ -363,6 +364,9 @@ struct known *table_find(const struct table *t, uint64_t ino);
 int table_add(struct table *t, const struct known *k);
 void table_remove(struct table *t, struct known *k); /* other slots move */
 void table_free(struct table *t);
+
+/* trim.c: gives the lock up meanwhile */
+void memory_trim(struct store *s);
 
 /* inode.c */
 int inode_get(struct store *s, uint64_t ino, struct inode **ret_inode); /* -ENOENT */
