@@ -16,19 +16,25 @@
 #include "live.h"
 #include "passthrough.h"
 
-/* Valid replies: attr, err */
-void ll_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void reply_attr(uint64_t unique, struct store_attr *attr)
+{
+	struct fuse_attr_out out = { .attr_valid = passthrough_timeout(attr) };
+
+	reply_fix_attr(attr);
+	reply_wire_attr(attr, &out.attr);
+	wire_reply_data(unique, &out, sizeof(out));
+}
+
+/* Valid replies: attr_out, error */
+void native_getattr(const struct request *r)
 {
 	struct store_attr attr;
-	struct stat st;
-	int r = store_getattr(fs.store, ino, &attr);
+	int result = store_getattr(fs.store, r->in->nodeid, &attr);
 
-	if (r < 0) {
-		reply_result(req, r);
-		return;
-	}
-	reply_stat(&attr, &st);
-	fuse_reply_attr(req, &st, (double)passthrough_timeout(&attr));
+	if (result < 0)
+		wire_reply_error(r->in->unique, result);
+	else
+		reply_attr(r->in->unique, &attr);
 }
 
 /* Valid replies: readlink, err */
@@ -179,7 +185,6 @@ static int apply(uint64_t ino, const struct fuse_setattr_in *in, struct store_at
 /* Valid replies: attr_out, error */
 void native_setattr(const struct request *r)
 {
-	struct fuse_attr_out out = { 0 };
 	struct store_attr attr;
 	int result;
 
@@ -192,10 +197,7 @@ void native_setattr(const struct request *r)
 		wire_reply_error(r->in->unique, result);
 		return;
 	}
-	out.attr_valid = passthrough_timeout(&attr);
-	reply_fix_attr(&attr);
-	reply_wire_attr(&attr, &out.attr);
-	wire_reply_data(r->in->unique, &out, sizeof(out));
+	reply_attr(r->in->unique, &attr);
 }
 
 static struct proto_sx_time sx_time(struct timespec t)

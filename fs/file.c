@@ -336,9 +336,12 @@ void native_tmpfile(const struct request *r)
 		reply_opened(r, in->flags, &attr);
 }
 
-/* Valid replies: err */
-void ll_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+/* Valid replies: error (also 0) */
+void native_release(const struct request *r)
 {
-	drop_handle(ino, fi->fh);
-	fuse_reply_err(req, 0);
+	const struct fuse_release_in *in = r->arg;
+
+	if (r->size >= sizeof(*in))
+		drop_handle(r->in->nodeid, in->fh);
+	wire_reply_error(r->in->unique, r->size >= sizeof(*in) ? 0 : -EINVAL);
 }

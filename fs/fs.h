@@ -251,6 +251,15 @@ void idle_get_facts(struct idle_facts *ret_facts);
 bool native_dispatch(const struct request *r);
 extern const struct fuse_lowlevel_ops ll_ops;
 
+/* The name that a request consists of, or NULL. */
+const char *request_name(const struct request *r);
+void native_lookup(const struct request *r);
+void native_forget(const struct request *r);
+void native_batch_forget(const struct request *r);
+void native_getattr(const struct request *r);
+void native_unlink(const struct request *r);
+void native_rmdir(const struct request *r);
+void native_release(const struct request *r);
 void native_open(const struct request *r);
 void native_create(const struct request *r);
 void native_tmpfile(const struct request *r);
@@ -346,21 +355,14 @@ bool info_low_on_space(void);
 
 /* ---- handlers --------------------------------------------------------------------------- */
 
-void ll_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
-void ll_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n);
-void ll_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
-void ll_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ll_readlink(fuse_req_t req, fuse_ino_t ino);
 void ll_statfs(fuse_req_t req, fuse_ino_t ino);
 void ll_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
 void ll_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
 void ll_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
-void ll_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
-void ll_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void ll_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
 void ll_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 	       const char *new_name, unsigned flags);
-void ll_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ll_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ll_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ll_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);

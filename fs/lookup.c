@@ -4,34 +4,50 @@
 
 #include "fs.h"
 
-/* Valid replies: entry (inode 0: there is no such name, for as long), err */
-void ll_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+/* Valid replies: entry_out (inode 0: there is no such name, for as long), error */
+void native_lookup(const struct request *r)
 {
-	struct fuse_entry_param none = { .entry_timeout = FS_TIMEOUT };
+	struct fuse_entry_out out = { .entry_valid = FS_TIMEOUT };
+	const char *name = request_name(r);
 	struct store_attr attr;
-	int r = store_lookup(fs.store, parent, name, &attr);
+	int result = name ? store_lookup(fs.store, r->in->nodeid, name, &attr) : -EINVAL;
 
-	if (r == 0)
-		reply_entry(req, &attr);
-	else if (r == -ENOENT)
-		fuse_reply_entry(req, &none);
-	else
-		reply_result(req, r);
+	if (result < 0 && result != -ENOENT) {
+		wire_reply_error(r->in->unique, result);
+		return;
+	}
+	if (result == 0) {
+		reply_fix_attr(&attr);
+		reply_wire_entry(&attr, &out);
+	}
+	/* The caller was killed meanwhile: the kernel does not know the inode. */
+	if (wire_reply_data(r->in->unique, &out, sizeof(out)) == -ENOENT && result == 0)
+		store_forget(fs.store, attr.ino, 1);
 }
 
-/* Valid replies: none */
-void ll_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
+static void forget(uint64_t ino, uint64_t n)
 {
 	if (ino != FUSE_ROOT_ID)
 		store_forget(fs.store, ino, n);
-	fuse_reply_none(req);
 }
 
 /* Valid replies: none */
-void ll_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+void native_forget(const struct request *r)
 {
-	for (size_t i = 0; i < count; i++)
-		if (forgets[i].ino != FUSE_ROOT_ID)
-			store_forget(fs.store, forgets[i].ino, forgets[i].nlookup);
-	fuse_reply_none(req);
+	const struct fuse_forget_in *in = r->arg;
+
+	if (r->size >= sizeof(*in))
+		forget(r->in->nodeid, in->nlookup);
+}
+
+/* Valid replies: none */
+void native_batch_forget(const struct request *r)
+{
+	const struct fuse_batch_forget_in *in = r->arg;
+	const struct fuse_forget_one *one = (const struct fuse_forget_one *)(in + 1);
+
+	if (r->size < sizeof(*in) || in->count > (r->size - sizeof(*in)) / sizeof(*one))
+		return;
+	for (uint32_t n = 0; n < in->count; n++)
+		forget(one[n].nodeid, one[n].nlookup);
 }

@@ -42,14 +42,20 @@ void ll_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 	reply_made(req, store_symlink(fs.store, parent, name, target, &cred, &attr), &attr);
 }
 
-/* Valid replies: err */
-void ll_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+/* Valid replies: error (also 0) */
+void native_unlink(const struct request *r)
 {
-	reply_result(req, store_unlink(fs.store, parent, name));
+	const char *name = request_name(r);
+
+	wire_reply_error(r->in->unique,
+			 name ? store_unlink(fs.store, r->in->nodeid, name) : -EINVAL);
 }
 
-/* Valid replies: err */
-void ll_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+/* Valid replies: error (also 0) */
+void native_rmdir(const struct request *r)
 {
-	reply_result(req, store_rmdir(fs.store, parent, name));
+	const char *name = request_name(r);
+
+	wire_reply_error(r->in->unique,
+			 name ? store_rmdir(fs.store, r->in->nodeid, name) : -EINVAL);
 }

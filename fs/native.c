@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* native.c - which request is served by what. */
 #include <errno.h>
+#include <string.h>
 
 #include "fs.h"
 
@@ -8,6 +9,11 @@ static void native_interrupt(const struct request *r)
 {
 	/* No request waits for anything that could be given up: do not tell again. */
 	wire_reply_error(r->in->unique, -ENOSYS);
+}
+
+const char *request_name(const struct request *r)
+{
+	return memchr(r->arg, '\0', r->size) ? r->arg : NULL;
 }
 
 typedef void native_fn(const struct request *r);
@@ -20,12 +26,26 @@ static native_fn *handler(uint32_t opcode, bool *ret_starts)
 		return native_read;
 	case FUSE_WRITE:
 		return native_write;
+	case FUSE_FORGET:
+		return native_forget;
+	case FUSE_BATCH_FORGET:
+		return native_batch_forget;
+	case FUSE_RELEASE:
+		return native_release;
 	case FUSE_INTERRUPT:
 		return native_interrupt;
 	}
 	/* Those that need no open file: `allow_root` is checked. */
 	*ret_starts = true;
 	switch (opcode) {
+	case FUSE_LOOKUP:
+		return native_lookup;
+	case FUSE_GETATTR:
+		return native_getattr;
+	case FUSE_UNLINK:
+		return native_unlink;
+	case FUSE_RMDIR:
+		return native_rmdir;
 	case FUSE_OPEN:
 		return native_open;
 	case FUSE_CREATE:
@@ -65,20 +85,13 @@ bool native_dispatch(const struct request *r)
  * errors, before it would ask; else write(2) itself has told. No access: the kernel checks. No
  * locks: they are the kernel's. */
 const struct fuse_lowlevel_ops ll_ops = {
-	.lookup = ll_lookup,
-	.forget = ll_forget,
-	.forget_multi = ll_forget_multi,
-	.getattr = ll_getattr,
 	.readlink = ll_readlink,
 	.statfs = ll_statfs,
 	.mknod = ll_mknod,
 	.mkdir = ll_mkdir,
 	.symlink = ll_symlink,
-	.unlink = ll_unlink,
-	.rmdir = ll_rmdir,
 	.link = ll_link,
 	.rename = ll_rename,
-	.release = ll_release,
 	.opendir = ll_opendir,
 	.releasedir = ll_releasedir,
 	.readdir = ll_readdir,
