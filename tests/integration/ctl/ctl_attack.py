@@ -79,7 +79,7 @@ def bad_headers():
     refused(request(PING, version=2), errno.EPROTONOSUPPORT)
     refused(request(PING | REPLY), errno.EBADMSG)
     refused(request(0), errno.ENOSYS)
-    refused(request(7), errno.ENOSYS)
+    refused(request(15), errno.ENOSYS)
     refused(request(0x7FFF), errno.ENOSYS)
     refused(request(PING, status=1), errno.EBADMSG)
 
