@@ -4,6 +4,7 @@
  * after page as text.
  */
 #include <curses.h>
+#include <term.h>
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
@@ -196,6 +197,12 @@ static bool take_keys(const struct view *v, double until)
 
 static bool begin_screen(struct view *v)
 {
+	int answer;
+
+	/* Asked before: newterm() loses memory when it fails. */
+	if (setupterm(NULL, STDOUT_FILENO, &answer) != OK)
+		return false;
+	del_curterm(cur_term);
 	v->screen = newterm(NULL, stdout, stdin);
 	if (!v->screen)
 		return false;
