@@ -18,7 +18,7 @@ from plan import Aim, Figure, Operation, speed
 ROWS, QUICK_ROWS = 10000, 500
 SCALE, QUICK_SCALE = 10, 1
 SECONDS, QUICK_SECONDS = 4, 1
-CHANGES_OWNERS = ["zcfs", "mergerfs", "bindfs", "ext4"]
+CHANGES_OWNERS = ["zcfs", "bindfs", "ext4"]
 
 
 class Sqlite(Operation):
